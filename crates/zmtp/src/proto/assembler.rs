@@ -1,0 +1,146 @@
+//! From bytes to messages and commands.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::frame::FrameHeader;
+use crate::error::ProtocolError;
+use crate::limits::Limits;
+use crate::message::Message;
+
+/// Messages up to this size are copied out of the read buffer, so that the buffer is reused in
+/// place; a larger one takes the buffer with it.
+const COPY_MAX: usize = 2048;
+
+/// What each frame costs beside its body when a message is held against its limit.
+const FRAME_OVERHEAD: usize = 64;
+
+/// Takes whole messages and commands off the front of a byte stream, one at a time.
+///
+/// Frames of an incomplete message stay where they arrived; only their headers are looked at, and
+/// each only once, so the work is linear in the bytes however they are split.
+#[derive(Debug)]
+pub(super) struct Assembler {
+    limits: Limits,
+    /// Bytes at the front of the input that are whole frames of the message in progress.
+    scanned: usize,
+    /// Frames of the message in progress that a command, or a length in a longer form than needed,
+    /// has cut off from those in the input.
+    chunks: Vec<Bytes>,
+    frames: usize,
+    cost: usize,
+}
+
+/// One thing taken off the stream.
+#[derive(Debug)]
+pub(super) enum Item {
+    Message(Message),
+    /// The body of a command.
+    Command(Bytes),
+}
+
+impl Assembler {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, scanned: 0, chunks: Vec::new(), frames: 0, cost: 0 }
+    }
+
+    /// Whether a message has begun but not ended.
+    pub(super) fn is_mid_message(&self) -> bool {
+        self.frames > 0
+    }
+
+    /// Takes the next message or command off `input`, or says how many bytes `input` has to hold
+    /// before there can be one.
+    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Result<Item, usize>, ProtocolError> {
+        loop {
+            let pending = input.get(self.scanned..).unwrap_or_default();
+            let Some((header, size)) = FrameHeader::decode(pending)? else {
+                return Ok(Err(input.len() + 1));
+            };
+            let body = self.admit(header)?;
+            let end = self.scanned + size + body;
+            if input.len() < end {
+                return Ok(Err(end));
+            }
+            if header.is_command() {
+                self.cut(input);
+                input.advance(size);
+                return Ok(Ok(Item::Command(input.split_to(body).freeze())));
+            }
+            if header.is_shortest() {
+                self.scanned = end;
+            } else {
+                self.cut(input);
+                input.advance(size);
+                self.chunks.push(shortest(header, &input.split_to(body)));
+            }
+            self.frames += 1;
+            self.cost += body + FRAME_OVERHEAD;
+            if !header.more() {
+                return Ok(Ok(Item::Message(self.finish(input))));
+            }
+        }
+    }
+
+    /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
+    fn admit(&self, header: FrameHeader) -> Result<usize, ProtocolError> {
+        let Limits { max_command_size, max_frame_size, max_message_size, max_frames, .. } =
+            self.limits;
+        let within = |max: usize| usize::try_from(header.len).ok().filter(|&size| size <= max);
+        if header.is_command() {
+            let error = ProtocolError::CommandTooLarge { size: header.len, max: max_command_size };
+            return within(max_command_size).ok_or(error);
+        }
+        let error = ProtocolError::FrameTooLarge { size: header.len, max: max_frame_size };
+        let size = within(max_frame_size).ok_or(error)?;
+        if self.frames >= max_frames {
+            return Err(ProtocolError::TooManyFrames { max: max_frames });
+        }
+        // A body that alone fits the limit is always admitted: the surcharge is for the others.
+        let overhead = if self.frames == 0 { 0 } else { FRAME_OVERHEAD };
+        let cost = self.cost.saturating_add(size).saturating_add(overhead);
+        if cost > max_message_size {
+            return Err(ProtocolError::MessageTooLarge { max: max_message_size });
+        }
+        Ok(size)
+    }
+
+    /// Moves the frames scanned so far out of the input.
+    fn cut(&mut self, input: &mut BytesMut) {
+        if self.scanned > 0 {
+            self.chunks.push(input.split_to(self.scanned).freeze());
+            self.scanned = 0;
+        }
+    }
+
+    fn finish(&mut self, input: &mut BytesMut) -> Message {
+        let frames = std::mem::take(&mut self.frames);
+        self.cost = 0;
+        if self.chunks.is_empty() {
+            return Message::from_wire(self.take_scanned(input), Vec::new(), frames);
+        }
+        self.cut(input);
+        let mut tail = std::mem::take(&mut self.chunks);
+        let head = tail.remove(0);
+        Message::from_wire(head, tail, frames)
+    }
+
+    fn take_scanned(&mut self, input: &mut BytesMut) -> Bytes {
+        let size = std::mem::take(&mut self.scanned);
+        match input.get(..size) {
+            Some(small) if size <= COPY_MAX => {
+                let copy = Bytes::copy_from_slice(small);
+                input.advance(size);
+                copy
+            }
+            _ => input.split_to(size).freeze(),
+        }
+    }
+}
+
+/// The same frame with its length in the shortest form.
+fn shortest(header: FrameHeader, body: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(FrameHeader::MAX_SIZE + body.len());
+    FrameHeader::part(body.len(), header.more()).encode(&mut out);
+    out.extend_from_slice(body);
+    out.freeze()
+}

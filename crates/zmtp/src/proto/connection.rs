@@ -1,0 +1,283 @@
+//! [`Connection`]: one side of one connection, as a state machine without I/O.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::assembler::{Assembler, Item};
+use super::command::{Command, PeerInfo, encode_error, encode_pong, encode_ready};
+use super::frame::FrameHeader;
+use super::greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
+use super::socket_type::SocketType;
+use super::transmit::Transmit;
+use crate::error::{ProtocolError, SendError, SendErrorKind, printable};
+use crate::limits::Limits;
+use crate::message::Message;
+
+/// Room for the handshake of a peer that sends no more than it has to.
+const HANDSHAKE_RESERVE: usize = 256;
+
+/// The least room offered to the system in traffic: more than most messages need, so that a read
+/// that fills it is rare and a read that does not proves there is no more.
+const READ_MIN: usize = 4 << 10;
+
+/// The most room offered, reached when reads fill the buffer.
+const READ_MAX: usize = 64 << 10;
+
+/// What a [`Connection`] has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The handshake is over; messages may be sent. Comes once and first.
+    Ready(Arc<PeerInfo>),
+    /// A whole message has arrived.
+    Message(Message),
+}
+
+/// One side of one ZMTP 3.1 connection with the NULL mechanism.
+///
+/// It does no I/O and reads no clock: bytes go in through [`receive`](Self::receive), come out
+/// of [`transmit`](Self::transmit), and what they mean is pulled with
+/// [`next_event`](Self::next_event). See the [module](super) for the contract and an example.
+#[derive(Debug)]
+pub struct Connection {
+    socket_type: SocketType,
+    identity: Bytes,
+    input: BytesMut,
+    /// Bytes that `input` has to hold before there is anything new to see in it.
+    wanted: usize,
+    /// Room to offer for the next read.
+    read_size: usize,
+    assembler: Assembler,
+    output: Transmit,
+    /// What the next PONG carries. A later PING replaces it, so at most one waits.
+    pong: Option<Bytes>,
+    deadline: Option<Instant>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    Handshake(Version),
+    Traffic,
+    /// The first error is the answer for ever after.
+    Failed(ProtocolError),
+}
+
+impl Connection {
+    /// A connection that has just been made. Its greeting is ready to be transmitted.
+    ///
+    /// `identity` is what READY announces, empty for none; REP announces none in any case.
+    #[must_use]
+    pub fn new(socket_type: SocketType, identity: Bytes, limits: Limits, now: Instant) -> Self {
+        let mut output = Transmit::default();
+        output.scratch().extend_from_slice(&GREETING);
+        Self {
+            socket_type,
+            identity,
+            input: BytesMut::new(),
+            wanted: 1,
+            read_size: HANDSHAKE_RESERVE,
+            assembler: Assembler::new(limits),
+            output,
+            pong: None,
+            deadline: now.checked_add(limits.handshake_timeout),
+            state: State::Greeting,
+        }
+    }
+
+    /// Where to append bytes from the peer. There is spare capacity, and it is what bounds memory:
+    /// at most 64 KiB and as much again as the peer has sent of an incomplete message.
+    pub fn receive(&mut self) -> &mut BytesMut {
+        let missing = self.wanted.saturating_sub(self.input.len());
+        self.input.reserve(missing.min(READ_MAX).max(self.read_size));
+        &mut self.input
+    }
+
+    /// Bytes received that have not come out as an event yet.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.input.len()
+    }
+
+    /// The next thing the peer's bytes mean, or `None` until there are more of them.
+    ///
+    /// # Errors
+    ///
+    /// What the peer did wrong. The connection is over and says the same from then on; what
+    /// [`transmit`](Self::transmit) still holds may be sent first, to tell the peer why.
+    pub fn next_event(&mut self) -> Result<Option<Event>, ProtocolError> {
+        if let State::Failed(error) = &self.state {
+            return Err(error.clone());
+        }
+        if self.input.len() < self.wanted {
+            return Ok(None);
+        }
+        if self.input.len() == self.input.capacity() {
+            self.read_size = (self.read_size * 2).min(READ_MAX);
+        }
+        let event = self.advance();
+        if let Err(error) = &event {
+            self.state = State::Failed(error.clone());
+        }
+        event
+    }
+
+    fn advance(&mut self) -> Result<Option<Event>, ProtocolError> {
+        loop {
+            match self.state {
+                State::Greeting => match decode_greeting(&self.input)? {
+                    Some(version) => self.greeted(version),
+                    None => return Ok(self.want(self.input.len() + 1)),
+                },
+                State::Handshake(version) => match self.next_command()? {
+                    Ok(body) => {
+                        if let Some(event) = self.shake_hands(version, &body)? {
+                            return Ok(Some(event));
+                        }
+                    }
+                    Err(wanted) => return Ok(self.want(wanted)),
+                },
+                State::Traffic => match self.assembler.next(&mut self.input)? {
+                    Ok(Item::Message(message)) => {
+                        self.wanted = 1;
+                        return Ok(Some(Event::Message(message)));
+                    }
+                    Ok(Item::Command(body)) => self.obey(&body)?,
+                    Err(wanted) => return Ok(self.want(wanted)),
+                },
+                State::Failed(ref error) => return Err(error.clone()),
+            }
+        }
+    }
+
+    /// Nothing to tell before `input` has grown to `wanted` bytes.
+    fn want(&mut self, wanted: usize) -> Option<Event> {
+        self.wanted = wanted;
+        None
+    }
+
+    fn greeted(&mut self, version: Version) {
+        self.input.advance(GREETING_SIZE);
+        // Both sides speak at once, as libzmq does, rather than the client first.
+        encode_ready(self.socket_type, &self.identity, self.output.scratch());
+        self.state = State::Handshake(version);
+    }
+
+    fn next_command(&mut self) -> Result<Result<Bytes, usize>, ProtocolError> {
+        // Judged by its header alone, so that no message is gathered before its time.
+        if let Some((header, _)) = FrameHeader::decode(&self.input)? {
+            if !header.is_command() {
+                return Err(ProtocolError::UnexpectedInHandshake);
+            }
+        }
+        Ok(match self.assembler.next(&mut self.input)? {
+            Ok(Item::Command(body)) => Ok(body),
+            Ok(Item::Message(_)) => return Err(ProtocolError::UnexpectedInHandshake),
+            Err(wanted) => Err(wanted),
+        })
+    }
+
+    fn shake_hands(
+        &mut self,
+        version: Version,
+        body: &[u8],
+    ) -> Result<Option<Event>, ProtocolError> {
+        match Command::decode(body)? {
+            Command::Ready(properties) => {
+                let decoded = PeerInfo::decode(self.socket_type, version, properties);
+                let info = decoded.inspect_err(|error| {
+                    encode_error(&error.to_string(), self.output.scratch());
+                })?;
+                self.state = State::Traffic;
+                self.deadline = None;
+                self.wanted = 1;
+                self.read_size = READ_MIN;
+                Ok(Some(Event::Ready(Arc::new(info))))
+            }
+            Command::Error(reason) => Err(ProtocolError::Refused(printable(reason))),
+            _ => Err(ProtocolError::UnexpectedInHandshake),
+        }
+    }
+
+    fn obey(&mut self, body: &Bytes) -> Result<(), ProtocolError> {
+        match Command::decode(body)? {
+            Command::Ping { context, .. } => self.pong = Some(Bytes::copy_from_slice(context)),
+            Command::Error(reason) => return Err(ProtocolError::Refused(printable(reason))),
+            // libzmq ignores a stray READY as it does every command it does not know.
+            Command::Ready(_) | Command::Pong | Command::Unknown => {}
+        }
+        Ok(())
+    }
+
+    /// Queues a message to be transmitted.
+    ///
+    /// # Errors
+    ///
+    /// [`SendErrorKind::NotReady`] before [`Event::Ready`], [`SendErrorKind::Closed`] after an
+    /// error, [`SendErrorKind::Empty`] for a message without parts. The message comes back.
+    pub fn send(&mut self, message: Message) -> Result<(), SendError> {
+        let kind = match self.state {
+            State::Traffic if message.is_empty() => SendErrorKind::Empty,
+            State::Traffic => {
+                message.into_chunks().for_each(|chunk| self.output.push(chunk));
+                return Ok(());
+            }
+            State::Failed(_) => SendErrorKind::Closed,
+            State::Greeting | State::Handshake(_) => SendErrorKind::NotReady,
+        };
+        Err(SendError::new(kind, message))
+    }
+
+    /// The bytes to write to the peer.
+    pub fn transmit(&mut self) -> &mut Transmit {
+        // A PONG waits until what is there has left: a peer that sends PINGs and reads nothing
+        // makes one PONG, not a heap of them.
+        if self.output.is_empty() {
+            if let Some(context) = self.pong.take() {
+                encode_pong(&context, self.output.scratch());
+            }
+        }
+        &mut self.output
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Tells the connection what time it is.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::HandshakeTimeout`] when the handshake should have been over.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.deadline = None;
+            self.state = State::Failed(ProtocolError::HandshakeTimeout);
+            return Err(ProtocolError::HandshakeTimeout);
+        }
+        Ok(())
+    }
+
+    /// Tells the connection that no more bytes will come. Call it once
+    /// [`next_event`](Self::next_event) has returned `None`.
+    ///
+    /// # Errors
+    ///
+    /// [`ProtocolError::TruncatedAtEof`] unless the stream ended between two messages, and the
+    /// error there was before, if any.
+    pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
+        match &self.state {
+            State::Failed(error) => return Err(error.clone()),
+            State::Traffic if self.input.is_empty() && !self.assembler.is_mid_message() => {
+                return Ok(());
+            }
+            _ => self.state = State::Failed(ProtocolError::TruncatedAtEof),
+        }
+        Err(ProtocolError::TruncatedAtEof)
+    }
+}
