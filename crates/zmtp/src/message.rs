@@ -75,6 +75,12 @@ impl Message {
         Parts::new(&self.head, &self.tail, self.len)
     }
 
+    /// The parts in order: the name by which iterators are expected.
+    #[must_use]
+    pub fn iter(&self) -> Parts<'_> {
+        self.parts()
+    }
+
     /// The part at `index`, counted from 0. Takes time linear in `index`.
     #[must_use]
     pub fn part(&self, index: usize) -> Option<&[u8]> {
@@ -135,15 +141,22 @@ impl Message {
         if self.tail.is_empty() { Bytes::new() } else { self.tail.remove(0) }
     }
 
+    /// A message of copies of `parts` followed by the parts of this one.
+    #[must_use]
+    pub fn prefixed<T: AsRef<[u8]>>(&self, parts: &[T]) -> Self {
+        let len = self.len + parts.len();
+        if self.head.len() < SHARE_MIN {
+            let head = encode_parts(parts, self.len > 0, &self.head);
+            return Self { head, tail: self.tail.clone(), len };
+        }
+        let head = encode_parts(parts, true, &[]);
+        let tail = self.chunks().cloned().collect();
+        Self { head, tail, len }
+    }
+
     /// Puts copies of `parts` in front.
     pub fn prepend<T: AsRef<[u8]>>(&mut self, parts: &[T]) {
-        if self.head.len() < SHARE_MIN {
-            self.head = encode_parts(parts, self.len > 0, &self.head);
-        } else {
-            let head = encode_parts(parts, true, &[]);
-            self.tail.insert(0, std::mem::replace(&mut self.head, head));
-        }
-        self.len += parts.len();
+        *self = self.prefixed(parts);
     }
 
     /// Adds a part at the end. Takes time linear in the number of parts; collect them instead
@@ -165,9 +178,7 @@ impl Message {
 
 /// Encodes `parts`, the last with MORE if `more`, and then `rest`, in one exact allocation.
 fn encode_parts<T: AsRef<[u8]>>(parts: &[T], more: bool, rest: &[u8]) -> Bytes {
-    let header = |i: usize, part: &[u8]| {
-        FrameHeader::part(part.len(), more || i + 1 < parts.len())
-    };
+    let header = |i: usize, part: &[u8]| FrameHeader::part(part.len(), more || i + 1 < parts.len());
     let sizes = parts.iter().map(AsRef::as_ref).enumerate();
     let size: usize = sizes.map(|(i, part)| header(i, part).size() + part.len()).sum();
     let mut out = Vec::with_capacity(size + rest.len());

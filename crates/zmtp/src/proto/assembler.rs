@@ -50,7 +50,10 @@ impl Assembler {
 
     /// Takes the next message or command off `input`, or says how many bytes `input` has to hold
     /// before there can be one.
-    pub(super) fn next(&mut self, input: &mut BytesMut) -> Result<Result<Item, usize>, ProtocolError> {
+    pub(super) fn next(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Result<Item, usize>, ProtocolError> {
         loop {
             let pending = input.get(self.scanned..).unwrap_or_default();
             let Some((header, size)) = FrameHeader::decode(pending)? else {

@@ -19,12 +19,8 @@ const MECHANISM: [u8; 20] = *b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// Padding is what libzmq sends for an anonymous peer; nobody may check it.
 pub const GREETING: [u8; GREETING_SIZE] = {
     let mut greeting = [0; GREETING_SIZE];
-    let head = *b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL";
-    let mut i = 0;
-    while i < head.len() {
-        greeting[i] = head[i];
-        i += 1;
-    }
+    let (head, _) = greeting.split_at_mut(16);
+    head.copy_from_slice(b"\xFF\0\0\0\0\0\0\0\x01\x7F\x03\x01NULL");
     greeting
 };
 

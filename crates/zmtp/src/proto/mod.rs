@@ -66,9 +66,7 @@ mod transmit;
 #[cfg(test)]
 mod tests;
 
-pub use command::{
-    Command, MAX_IDENTITY_SIZE, PeerInfo, encode_error, encode_pong, encode_ready,
-};
+pub use command::{Command, MAX_IDENTITY_SIZE, PeerInfo, encode_error, encode_pong, encode_ready};
 pub use connection::{Connection, Event};
 pub use frame::{FrameFlags, FrameHeader};
 pub use greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};

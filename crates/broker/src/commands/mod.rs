@@ -1,0 +1,51 @@
+//! What the program does, one command a file.
+
+mod demo;
+mod request;
+mod serve;
+mod worker;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use zmtp::{Config, Req};
+
+use crate::cli::Command;
+
+pub(crate) async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        Command::Serve(options) => serve::run(options).await,
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Request(options) => request::run(options).await,
+        Command::Worker(options) => worker::run(options).await,
+    }
+}
+
+/// A REQ socket that announces `identity` and connects to `endpoint`.
+fn req(identity: String, endpoint: &zmtp::Endpoint) -> Result<Req, Box<dyn Error>> {
+    let req = Req::new(Config::default().with_identity(identity))?;
+    req.connect(endpoint)?;
+    Ok(req)
+}
+
+/// A frame as a line of text: in hexadecimal, after `0x`, unless it is printable UTF-8.
+fn line(frame: &[u8]) -> String {
+    match std::str::from_utf8(frame) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => frame.iter().fold("0x".to_owned(), |line, byte| format!("{line}{byte:02x}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_shown_as_text_where_they_are_text() {
+        assert_eq!(line(b"OK from PROCESSOR-0"), "OK from PROCESSOR-0");
+        assert_eq!(line("grün".as_bytes()), "grün");
+        assert_eq!(line(b""), "");
+        assert_eq!(line(b"a\nb"), "0x610a62");
+        assert_eq!(line(b"\xFF\x00"), "0xff00");
+    }
+}

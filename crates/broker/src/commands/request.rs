@@ -1,0 +1,30 @@
+//! `broker request`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zmtp::Message;
+
+use crate::cli::Request;
+use crate::signals::Signals;
+
+pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::catch()?;
+    let mut req = super::req(options.identity, &options.connect)?;
+    let patience = options.timeout.unwrap_or(Duration::MAX);
+    let request = timeout(patience, req.request(Message::copy_from(&options.frames)));
+    tokio::select! {
+        reply = request => match reply {
+            Ok(reply) => reply?.parts().for_each(|part| println!("{}", super::line(part))),
+            Err(_) => {
+                let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
+                return Err(format!("no reply from {endpoint} within {seconds} s").into());
+            }
+        },
+        () = signals.next() => return Err("interrupted before there was a reply".into()),
+    }
+    req.close().await;
+    Ok(ExitCode::SUCCESS)
+}

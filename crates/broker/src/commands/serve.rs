@@ -1,0 +1,99 @@
+//! `broker serve`
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use broker::{Broker, Config};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zmtp::Endpoint;
+
+use crate::cli::Serve;
+use crate::signals::Signals;
+
+/// Descriptors that are not connections: standard streams, listeners, the runtime's own.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::catch()?;
+    for endpoint in options.frontend.iter().chain(&options.backend) {
+        warn_if_remote(endpoint);
+    }
+    let broker = Broker::bind(Config {
+        max_connections: max_connections(raise_descriptor_limit()),
+        frontend: options.frontend,
+        backend: options.backend,
+        max_message_size: options.max_message_size,
+        read_ahead: options.read_ahead.into(),
+        ..Config::default()
+    })
+    .await?
+    .on_violation(|report| eprintln!("broker: {report}"));
+    for endpoint in broker.frontend() {
+        println!("frontend {endpoint}");
+    }
+    for endpoint in broker.backend() {
+        println!("backend {endpoint}");
+    }
+    println!("ready");
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let run = broker.run(async {
+        // An error would say that nobody can ask to stop any more, which is the same.
+        let _ = stopped.await;
+    });
+    let ask = async {
+        signals.next().await;
+        eprintln!("broker: stopping once no request is in flight; a second signal stops at once");
+        let _ = stop.send(());
+        signals.next().await;
+    };
+    tokio::select! {
+        outcome = run => {
+            let left = outcome.waiting + outcome.in_flight;
+            if left > 0 {
+                eprintln!(
+                    "broker: stopped with {} requests waiting and {} in flight",
+                    outcome.waiting, outcome.in_flight
+                );
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        () = ask => Err("stopped at once".into()),
+    }
+}
+
+fn warn_if_remote(endpoint: &Endpoint) {
+    if endpoint.is_remote() {
+        eprintln!(
+            "broker: warning: {endpoint} can be reached from other machines, and nobody who \
+             connects is authenticated"
+        );
+    }
+}
+
+/// Each connection takes a descriptor, and the soft limit is often 1024 while the hard one is far
+/// above it. Returns the limit in force.
+fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = if raised.is_ok() { maximum } else { current };
+    limit.unwrap_or(u64::MAX)
+}
+
+/// Half of the descriptors for each side, so that neither can starve the other.
+fn max_connections(descriptors: u64) -> usize {
+    let half = descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2;
+    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, Config::default().max_connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_spare() {
+        assert_eq!(max_connections(1024), 480);
+        assert_eq!(max_connections(10), 1);
+        assert_eq!(max_connections(u64::MAX), 16_384);
+    }
+}

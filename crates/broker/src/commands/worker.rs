@@ -1,0 +1,108 @@
+//! `broker worker`
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+use zmtp::{Message, ReqError};
+
+use crate::cli::Worker;
+use crate::signals::Signals;
+
+pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::catch()?;
+    let name = match &*options.identity {
+        "" => "worker".to_owned(),
+        identity => identity.to_owned(),
+    };
+    let mut req = super::req(options.identity, &options.connect)?;
+    eprintln!("broker: {name} is ready for requests from {}", options.connect);
+    let mut answers = 0;
+    let mut next = ready();
+    loop {
+        let job = tokio::select! {
+            job = req.request(next) => job,
+            () = signals.next() => break,
+        };
+        let job = match job {
+            Ok(job) => Job::parse(job),
+            Err(ReqError::PeerLost(reason)) => {
+                eprintln!("broker: {name} lost the queue ({reason}) and connects again");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let Some(job) = job else {
+            next = ready();
+            continue;
+        };
+        println!("{}", job.log(&name));
+        let stop = work(options.sleep, &mut signals).await?;
+        next = job.reply(options.reply.as_deref());
+        answers += 1;
+        if stop || Some(answers) == options.count {
+            req.send(next).await?;
+            break;
+        }
+    }
+    req.close().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a worker says when it connects.
+pub(super) fn ready() -> Message {
+    Message::from("READY")
+}
+
+/// Takes its time. A signal asks to stop after this, which is returned, and a second one at once.
+async fn work(time: Duration, signals: &mut Signals) -> Result<bool, Box<dyn Error>> {
+    let work = sleep(time);
+    tokio::pin!(work);
+    tokio::select! {
+        () = &mut work => return Ok(false),
+        () = signals.next() => {}
+    }
+    tokio::select! {
+        () = &mut work => Ok(true),
+        () = signals.next() => Err("stopped with a request in flight".into()),
+    }
+}
+
+/// A request as a worker gets it: `[client][][request...]`.
+pub(super) struct Job {
+    client: Bytes,
+    request: Message,
+}
+
+impl Job {
+    /// `None` for anything else.
+    pub(super) fn parse(mut message: Message) -> Option<Self> {
+        if message.len() < 3 || message.part(1) != Some(b"") {
+            eprintln!("broker: not a request, [client] [] [request]: {message:?}");
+            return None;
+        }
+        let client = message.pop_front()?;
+        message.skip(1);
+        Some(Self { client, request: message })
+    }
+
+    /// The first frame of the request.
+    pub(super) fn request(&self) -> &[u8] {
+        self.request.part(0).unwrap_or_default()
+    }
+
+    /// The line that the seed prints for each request.
+    pub(super) fn log(&self, worker: &str) -> String {
+        let frames: Vec<_> = self.request.parts().map(super::line).collect();
+        let (request, client) = (frames.join(" "), super::line(&self.client));
+        format!("{worker:>11}: REQ {request:>2} from {client}")
+    }
+
+    /// The reply to it: `text`, or else the request itself.
+    pub(super) fn reply(self, text: Option<&str>) -> Message {
+        let body = text.map_or(self.request, Message::from);
+        body.prefixed(&[&self.client[..], b""])
+    }
+}

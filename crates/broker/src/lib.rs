@@ -1,0 +1,33 @@
+//! An LRU request queue between ordinary ZeroMQ clients and workers.
+//!
+//! ```text
+//! REQ clients --> frontend (ROUTER) --> [queue] --> backend (ROUTER) --> REQ workers
+//! ```
+//!
+//! A worker connects to the backend and sends `READY`. From then on it is handed one request at a
+//! time, and its answer goes back to the client that asked. The worker that has been idle longest
+//! gets the next request; a request waits while no worker is idle.
+//!
+//! [`Queue`] decides who gets what and knows nothing of sockets or time; [`Broker`] carries it out.
+//!
+//! ```no_run
+//! use broker::{Broker, Config};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = Broker::bind(Config {
+//!     frontend: vec!["tcp://127.0.0.1:5555".parse()?],
+//!     backend: vec!["ipc://backend.ipc".parse()?],
+//!     ..Config::default()
+//! })
+//! .await?;
+//! broker.run(std::future::pending()).await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod peer_map;
+mod queue;
+mod service;
+
+pub use queue::{Action, Counters, Queue, Side, Violation};
+pub use service::{Broker, Config, Outcome, StartError};

@@ -1,0 +1,25 @@
+//! The program `broker`: see `broker --help`.
+
+mod cli;
+mod commands;
+mod signals;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
+    // One thread: a queue is serial by nature, and to hand messages to another thread costs more
+    // than it brings.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(command)),
+        Err(error) => Err(format!("cannot start the runtime: {error}").into()),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("broker: {error}");
+        ExitCode::FAILURE
+    })
+}

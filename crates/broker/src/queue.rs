@@ -1,0 +1,348 @@
+//! [`Queue`]: who gets what, as a state machine without I/O and without a clock.
+//!
+//! ```text
+//! client:  request --> waiting --> running --> answered
+//!                         ^           |
+//!                         '-----------' its worker left or answered with something else
+//!
+//! worker:  joined --READY--> idle --request--> busy --reply--> idle
+//! ```
+//!
+//! What happens goes in by the methods named after it; what is to be done comes out of
+//! [`Queue::next_action`], to be called until it returns `None`.
+//!
+//! Frames, where `[]` is an empty frame and `C` the routing id of the client:
+//!
+//! ```text
+//! from a client   stack... [] body...            stack: empty, or a REQ_CORRELATE id
+//! to a worker     stack... [] C [] body...       stack: what the worker's own message began with
+//! from a worker   stack... [] C [] reply...      or  stack... [] READY
+//! to a client     stack... [] reply...
+//! ```
+
+mod clients;
+mod workers;
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+use clients::Clients;
+use workers::{Job, Workers};
+
+/// Workers that may be lost, or answer something else, over one request before it is given up.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "an action that is not carried out loses a request or a reply"]
+pub enum Action {
+    /// Send a request to a worker.
+    Dispatch(PeerId, Message),
+    /// Send a reply to a client. The request it answers no longer counts.
+    Reply(PeerId, Message),
+    /// A request of this client no longer counts: it was dropped.
+    Release(PeerId),
+    /// A peer sent something that was dropped. Its connection is kept.
+    Report(Side, PeerId, Violation),
+}
+
+/// One of the two sides of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a queue has two sides")]
+pub enum Side {
+    /// Where clients connect.
+    Frontend,
+    /// Where workers connect.
+    Backend,
+}
+
+/// What was wrong with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// There is no empty frame, or nothing behind it.
+    NoDelimiter,
+    /// READY from a worker that is idle already.
+    DuplicateReady,
+    /// READY from a worker that owes a reply.
+    ReadyWhileBusy,
+    /// Something other than READY from a worker that owes no reply.
+    UnaskedReply,
+    /// Something that is not the reply to the worker's request.
+    WrongReply,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoDelimiter => {
+                "a message without an empty frame and a body behind it (a DEALER has to send the \
+                 empty frame itself)"
+            }
+            Self::DuplicateReady => "READY from a worker that is idle already",
+            Self::ReadyWhileBusy => "READY from a worker that owes a reply",
+            Self::UnaskedReply => "a reply from a worker that owes none",
+            Self::WrongReply => "a reply that does not begin with the client's address",
+        })
+    }
+}
+
+/// What has happened so far, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests received.
+    pub requests: u64,
+    /// Replies passed on to their clients.
+    pub replies: u64,
+    /// Requests handed out again because their worker was lost.
+    pub retries: u64,
+    /// Requests given up after too many lost workers.
+    pub given_up: u64,
+    /// Requests dropped because their client had left or asked anew.
+    pub abandoned: u64,
+    /// Messages dropped because something was wrong with them.
+    pub violations: u64,
+}
+
+/// A request as it waits or runs.
+#[derive(Clone, Debug)]
+struct Request {
+    client: PeerId,
+    /// The frames in front of the delimiter, which the reply carries as well.
+    stack: Vec<Bytes>,
+    /// The delimiter and the body.
+    message: Message,
+    attempts: u32,
+}
+
+/// The LRU queue.
+#[derive(Debug)]
+pub struct Queue {
+    ready: Bytes,
+    clients: Clients,
+    workers: Workers,
+    actions: VecDeque<Action>,
+    counters: Counters,
+    draining: bool,
+}
+
+impl Queue {
+    /// An empty queue. A worker says that it is ready with a message of this one part.
+    #[must_use]
+    pub fn new(ready: Bytes) -> Self {
+        Self {
+            ready,
+            clients: Clients::default(),
+            workers: Workers::default(),
+            actions: VecDeque::new(),
+            counters: Counters::default(),
+            draining: false,
+        }
+    }
+
+    /// A client has connected. `lock_step` says that its socket cannot have more than one request
+    /// outstanding: a REQ.
+    pub fn client_joined(&mut self, client: PeerId, routing_id: Bytes, lock_step: bool) {
+        self.clients.join(client, routing_id, lock_step);
+    }
+
+    /// A client has sent a message.
+    pub fn client_message(&mut self, client: PeerId, message: Message) {
+        let Some((stack, message)) = split_envelope(message) else {
+            self.report(Side::Frontend, client, Violation::NoDelimiter);
+            self.actions.push_back(Action::Release(client));
+            return;
+        };
+        self.counters.requests += 1;
+        let request = Request { client, stack, message, attempts: 0 };
+        // A REQ that asks again has given up what it asked before.
+        if let Some(worker) = self.clients.superseded(client) {
+            self.workers.abandon(worker);
+        }
+        if self.clients.push(request).is_some() {
+            self.counters.abandoned += 1;
+            self.actions.push_back(Action::Release(client));
+        }
+        self.dispatch();
+    }
+
+    /// A client has left. What it waits for is dropped.
+    pub fn client_left(&mut self, client: PeerId) {
+        self.counters.abandoned += self.clients.leave(client) as u64;
+    }
+
+    /// A worker has connected. It gets nothing before it has said that it is ready.
+    pub fn worker_joined(&mut self, worker: PeerId) {
+        self.workers.join(worker);
+    }
+
+    /// A worker has sent a message.
+    pub fn worker_message(&mut self, worker: PeerId, message: Message) {
+        let Some((stack, mut message)) = split_envelope(message) else {
+            // A worker that speaks in the wrong form has none of the right one to give.
+            if let Some(job) = self.workers.take_job(worker) {
+                self.retry(job);
+            }
+            self.report(Side::Backend, worker, Violation::NoDelimiter);
+            self.dispatch();
+            return;
+        };
+        message.skip(1);
+        let is_ready = message.len() == 1 && message.part(0) == Some(&*self.ready);
+        let violation = match (self.workers.take_job(worker), is_ready) {
+            (None, true) => self.workers.is_idle(worker).then_some(Violation::DuplicateReady),
+            (None, false) => Some(Violation::UnaskedReply),
+            (Some(job), true) => {
+                self.retry(job);
+                Some(Violation::ReadyWhileBusy)
+            }
+            (Some(job), false) => self.finish(job, message),
+        };
+        // The reply has left before its worker is idle again. One that owes nothing is ready only
+        // if it says so.
+        match violation {
+            Some(Violation::DuplicateReady | Violation::UnaskedReply) => {}
+            _ => self.workers.set_idle(worker, stack),
+        }
+        if let Some(violation) = violation {
+            self.report(Side::Backend, worker, violation);
+        }
+        self.dispatch();
+    }
+
+    /// A worker has left. The request it had goes to the next.
+    pub fn worker_left(&mut self, worker: PeerId) {
+        if let Some(job) = self.workers.leave(worker) {
+            self.retry(job);
+            self.dispatch();
+        }
+    }
+
+    /// A request could not be sent to its worker, which must have left. It has cost no attempt.
+    pub fn dispatch_failed(&mut self, worker: PeerId) {
+        if let Some(mut job) = self.workers.leave(worker) {
+            job.request.attempts = job.request.attempts.saturating_sub(1);
+            self.retry(job);
+            self.dispatch();
+        }
+    }
+
+    /// Hands out no more requests; those that run may be answered.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// The next thing to do.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Requests that wait for a worker.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.clients.waiting()
+    }
+
+    /// Requests that a worker has.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.workers.busy()
+    }
+
+    /// Workers that wait for a request.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.workers.idle()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Gives waiting requests to idle workers while there are both.
+    fn dispatch(&mut self) {
+        while !self.draining && self.workers.idle() > 0 {
+            let Some(mut request) = self.clients.next() else { return };
+            let Some(label) = self.clients.label(request.client).cloned() else { continue };
+            let Some((worker, stack)) = self.workers.next_idle() else { return };
+            let mut prefix: Vec<&[u8]> = stack.iter().map(AsRef::as_ref).collect();
+            prefix.extend([&b""[..], &label]);
+            let message = request.message.prefixed(&prefix);
+            request.attempts += 1;
+            self.clients.set_running(request.client, worker);
+            self.workers.set_busy(worker, Job { request, label, wanted: true });
+            self.actions.push_back(Action::Dispatch(worker, message));
+        }
+    }
+
+    /// Passes on the reply to a job, `[C][][reply...]`, unless it is something else.
+    fn finish(&mut self, job: Job, mut reply: Message) -> Option<Violation> {
+        let is_addressed =
+            reply.len() > 2 && reply.part(0) == Some(&*job.label) && reply.part(1) == Some(b"");
+        if !is_addressed {
+            self.retry(job);
+            return Some(Violation::WrongReply);
+        }
+        let Request { client, stack, .. } = job.request;
+        if !job.wanted || !self.clients.is_connected(client) {
+            self.abandon(client);
+            return None;
+        }
+        self.clients.set_done(client);
+        reply.skip(1);
+        if !stack.is_empty() {
+            reply.prepend(&stack);
+        }
+        self.counters.replies += 1;
+        self.actions.push_back(Action::Reply(client, reply));
+        None
+    }
+
+    /// Puts the request of a lost job first in line, unless nobody wants it or it has cost too much.
+    fn retry(&mut self, job: Job) {
+        let request = job.request;
+        let client = request.client;
+        if !job.wanted || !self.clients.is_connected(client) {
+            self.abandon(client);
+            return;
+        }
+        self.clients.set_done(client);
+        if request.attempts < MAX_ATTEMPTS {
+            self.counters.retries += 1;
+            self.clients.push_first(request);
+        } else {
+            self.counters.given_up += 1;
+            self.actions.push_back(Action::Release(client));
+        }
+    }
+
+    fn abandon(&mut self, client: PeerId) {
+        self.counters.abandoned += 1;
+        self.actions.push_back(Action::Release(client));
+    }
+
+    fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {
+        self.counters.violations += 1;
+        self.actions.push_back(Action::Report(side, peer, violation));
+    }
+}
+
+/// Splits the frames in front of the first empty one off. There has to be one, and a body.
+fn split_envelope(mut message: Message) -> Option<(Vec<Bytes>, Message)> {
+    let depth = message.parts().position(<[u8]>::is_empty)?;
+    if depth + 1 >= message.len() {
+        return None;
+    }
+    let stack = (0..depth).filter_map(|_| message.pop_front()).collect();
+    Some((stack, message))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Connecting, and connecting again for as long as the socket lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::driver::Driver;
+use super::stream::Stream;
+use crate::endpoint::Endpoint;
+use crate::socket::Hub;
+
+/// How long the system may take to connect: it alone would try for two minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Keeps a connection to `endpoint` until the socket is closed.
+pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
+    let mut backoff = Backoff::new(hub.config.reconnect_min, hub.config.reconnect_max);
+    while !hub.stop.is_cancelled() {
+        let attempt = timeout(CONNECT_TIMEOUT, Stream::connect(&endpoint));
+        // The next attempt may succeed where this one failed, whatever the reason.
+        if let Some(Ok(Ok(stream))) = hub.stop.run_until_cancelled(attempt).await {
+            if let Some(link) = hub.admit(endpoint.to_string()) {
+                if Driver::new(stream, link).await.joined {
+                    backoff.reset();
+                }
+            }
+        }
+        hub.stop.run_until_cancelled(sleep(backoff.next())).await;
+    }
+}
+
+/// Pauses that double from a least to a most, each varied by a fifth so that peers which lost the
+/// same connection do not all come back at once (RFC 37, "Connection heartbeating" advises so).
+#[derive(Debug)]
+pub(super) struct Backoff {
+    min: Duration,
+    max: Duration,
+    pause: Duration,
+}
+
+impl Backoff {
+    pub(super) fn new(min: Duration, max: Duration) -> Self {
+        Self { min, max, pause: min }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.pause = self.min;
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = pause.saturating_mul(2).min(self.max);
+        // 80 to 120 per cent.
+        let percent = 80 + crate::socket::random() % 41;
+        pause.saturating_mul(u32::try_from(percent).unwrap_or(100)) / 100
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_most_and_vary_by_a_fifth() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
+        for expected in [100, 200, 400, 800, 1000, 1000] {
+            let pause = backoff.next().as_millis();
+            assert!((expected * 80 / 100..=expected * 120 / 100).contains(&pause), "{pause}");
+        }
+        backoff.reset();
+        assert!(backoff.next().as_millis() <= 120);
+    }
+}

@@ -1,0 +1,276 @@
+//! The task of one connection, as a future that is polled by hand.
+//!
+//! ```text
+//!          read              parse              exchange
+//! stream --------> input ------------> incoming ---------> inbox
+//! stream <-------- output <----------- outgoing <--------- outbox
+//!          write             encode             exchange
+//! ```
+//!
+//! Each round goes once through these steps; a poll is a bounded number of rounds. There is no
+//! `select!` and no await in between, so nothing that was read or is to be written can be lost with
+//! a future that is dropped half-way.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
+
+use crate::config::Release;
+use crate::message::Message;
+use crate::proto::{Connection, Event};
+use crate::socket::{LeaveReason, Link, Order};
+
+/// Rounds before other tasks have their turn: with `BATCH`, some thousand messages.
+const ROUNDS: usize = 16;
+
+/// Messages parsed before they are handed over.
+const BATCH: usize = 64;
+
+/// Bytes encoded before they are written.
+const WRITE_SIZE: usize = 64 << 10;
+
+/// Slices passed to one vectored write.
+const SLICES: usize = 64;
+
+/// Bytes read from a peer whose messages find no room, to see whether it leaves.
+const READ_AHEAD: usize = 64 << 10;
+
+#[derive(Debug)]
+#[must_use = "a connection does nothing unless it is polled"]
+pub(super) struct Driver<S> {
+    stream: S,
+    connection: Connection,
+    link: Link,
+    incoming: VecDeque<Message>,
+    outgoing: VecDeque<Message>,
+    /// Everything in the connection's input has been parsed.
+    parsed: bool,
+    /// The stream has ended.
+    ended: bool,
+    joined: bool,
+    end: End,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// How far an orderly end has come.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    NotYet,
+    /// Write what is queued, then say that there is no more.
+    Writing,
+    /// Read on until the peer ends too: to close with bytes unread would reset a TCP connection
+    /// and could take with it what the peer has not read.
+    Reading,
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// The handshake had been finished.
+    pub(super) joined: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(super) fn new(stream: S, link: Link) -> Self {
+        let connection = link.connection();
+        let timer = connection
+            .next_timeout()
+            .map(|deadline| Box::pin(tokio::time::sleep_until(Instant::from_std(deadline))));
+        Self {
+            stream,
+            connection,
+            link,
+            incoming: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            parsed: true,
+            ended: false,
+            joined: false,
+            end: End::NotYet,
+            timer,
+        }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<LeaveReason> {
+        self.poll_rounds(cx).map(|result| result.err().unwrap_or(LeaveReason::Local))
+    }
+
+    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LeaveReason>> {
+        self.poll_timer(cx)?;
+        let mut exchange = true;
+        for _ in 0..ROUNDS {
+            if self.end == End::Reading {
+                return self.poll_rest(cx);
+            }
+            let mut progress = self.poll_read(cx)?;
+            progress |= self.parse()?;
+            // More is not taken from the outbox before what was taken has been encoded.
+            let held_back = exchange && !self.outgoing.is_empty();
+            if exchange || !self.incoming.is_empty() {
+                self.exchange(cx)?;
+            }
+            exchange = held_back;
+            let (written, empty) = self.poll_write(cx)?;
+            progress |= written;
+            if self.end == End::Writing && empty && !held_back {
+                if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+                    return Poll::Ready(Ok(()));
+                }
+                self.end = End::Reading;
+                continue;
+            }
+            if self.ended {
+                self.end_of_stream()?;
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
+        let Some(timer) = &mut self.timer else { return Ok(()) };
+        if self.connection.next_timeout().is_none() {
+            self.timer = None;
+        } else if timer.as_mut().poll(cx).is_ready() {
+            self.connection.handle_timeout(super::now())?;
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, LeaveReason> {
+        let may_read = match (self.incoming.is_empty(), self.parsed) {
+            (true, parsed) => parsed,
+            (false, _) => self.connection.buffered() < READ_AHEAD,
+        };
+        if !may_read || self.ended || self.end != End::NotYet {
+            return Ok(false);
+        }
+        match poll_read_buf(Pin::new(&mut self.stream), cx, self.connection.receive()) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(0)) => self.ended = true,
+            Poll::Ready(Ok(_)) => self.parsed = false,
+            Poll::Ready(Err(error)) => return Err(error.into()),
+        }
+        Ok(true)
+    }
+
+    /// Ends the connection, after all messages have found room unless the application wants to
+    /// hear of it before them.
+    fn end_of_stream(&mut self) -> Result<(), LeaveReason> {
+        let delivered = self.parsed && self.incoming.is_empty();
+        if delivered {
+            self.connection.handle_eof()?;
+        }
+        if delivered || self.link.config().release == Release::Explicit {
+            return Err(LeaveReason::Closed);
+        }
+        Ok(())
+    }
+
+    /// Says whether there was anything.
+    fn parse(&mut self) -> Result<bool, LeaveReason> {
+        let mut progress = false;
+        while !self.parsed && self.incoming.len() < BATCH {
+            match self.connection.next_event()? {
+                Some(Event::Message(message)) => self.incoming.push_back(message),
+                Some(Event::Ready(info)) => {
+                    self.link.join(info)?;
+                    self.joined = true;
+                }
+                None => self.parsed = true,
+            }
+            progress = true;
+        }
+        Ok(progress)
+    }
+
+    fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
+        match self.link.exchange(&mut self.incoming, &mut self.outgoing, cx.waker()) {
+            Order::Run => {}
+            Order::Finish if !self.joined => return Err(LeaveReason::Local),
+            Order::Finish => self.end = End::Writing,
+            Order::Abort(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    /// Says whether anything was written, and whether nothing is left to write.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), LeaveReason> {
+        let mut progress = false;
+        loop {
+            while self.connection.transmit().remaining() < WRITE_SIZE {
+                let Some(message) = self.outgoing.pop_front() else { break };
+                // Only messages of a joined peer are taken from the table, and none is empty.
+                let _ = self.connection.send(message);
+            }
+            if self.connection.transmit().is_empty() {
+                return Ok((progress, true));
+            }
+            match self.poll_write_once(cx) {
+                Poll::Pending => return Ok((progress, false)),
+                Poll::Ready(result) => result?,
+            }
+            progress = true;
+        }
+    }
+
+    fn poll_write_once(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let transmit = self.connection.transmit();
+        let stream = Pin::new(&mut self.stream);
+        let written = if transmit.chunk().len() == transmit.remaining() {
+            ready!(stream.poll_write(cx, transmit.chunk()))?
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = transmit.chunks_vectored(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            ready!(stream.poll_write_vectored(cx, slices))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        transmit.advance(written);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads and drops what the peer still sends, until it ends or this side loses patience.
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LeaveReason>> {
+        self.exchange(cx)?;
+        for _ in 0..ROUNDS {
+            let input = self.connection.receive();
+            input.clear();
+            input.reserve(1);
+            if ready!(poll_read_buf(Pin::new(&mut self.stream), cx, input))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = self.get_mut();
+        let reason = ready!(this.poll_end(cx));
+        // One attempt to tell the peer what it did wrong.
+        if matches!(reason, LeaveReason::Protocol(_)) && !this.connection.transmit().is_empty() {
+            let _ = this.poll_write_once(cx);
+        }
+        this.link.leave(reason);
+        Poll::Ready(Ended { joined: this.joined })
+    }
+}
+
+#[cfg(test)]
+mod tests;

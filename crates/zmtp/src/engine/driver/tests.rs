@@ -1,0 +1,212 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+
+use super::*;
+use crate::proto::GREETING;
+use crate::{Config, Limits, PeerId, ProtocolError, Router, RouterEvent};
+
+const READY_REQ: &[u8] = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
+
+/// Counts the reads and writes that were carried out.
+struct Counted {
+    inner: DuplexStream,
+    reads: Arc<AtomicUsize>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.reads.fetch_add(usize::from(result.is_ready()), Ordering::Relaxed);
+        result
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.writes.fetch_add(usize::from(result.is_ready()), Ordering::Relaxed);
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+struct Fixture {
+    router: Router,
+    raw: DuplexStream,
+    reads: Arc<AtomicUsize>,
+    writes: Arc<AtomicUsize>,
+}
+
+impl Fixture {
+    /// A ROUTER with one connection to a raw peer over a pipe that holds `capacity` bytes.
+    fn new(config: Config, capacity: usize) -> Self {
+        let router = Router::new(config).unwrap();
+        let (raw, inner) = duplex(capacity);
+        let (reads, writes) = Default::default();
+        let stream = Counted { inner, reads: Arc::clone(&reads), writes: Arc::clone(&writes) };
+        tokio::spawn(Driver::new(stream, router.admit("raw")));
+        Self { router, raw, reads, writes }
+    }
+
+    /// The same with a REQ peer that has shaken hands.
+    async fn ready(config: Config) -> (Self, PeerId) {
+        let mut fixture = Self::new(config, 1 << 20);
+        fixture.raw.write_all(&[&GREETING[..], READY_REQ].concat()).await.unwrap();
+        let Some(RouterEvent::Joined(peer)) = fixture.router.recv_event().await else { panic!() };
+        let mut hello = [0; 64 + 43];
+        fixture.raw.read_exact(&mut hello).await.unwrap();
+        (fixture, peer.id)
+    }
+
+    async fn left(&mut self) -> LeaveReason {
+        let Some(RouterEvent::Left(_, reason)) = self.router.recv_event().await else { panic!() };
+        reason
+    }
+}
+
+#[tokio::test]
+async fn replies_that_are_ready_together_leave_in_one_write() {
+    let (mut fixture, peer) = Fixture::ready(Config::default()).await;
+    let before = fixture.writes.load(Ordering::Relaxed);
+    for i in 0..100_u8 {
+        fixture.router.send(peer, Message::from(["".into(), vec![i]])).unwrap();
+    }
+    let mut replies = [0; 100 * 5];
+    fixture.raw.read_exact(&mut replies).await.unwrap();
+    assert_eq!(fixture.writes.load(Ordering::Relaxed) - before, 1);
+    assert_eq!(replies[495..], [1, 0, 0, 1, 99]);
+}
+
+#[tokio::test]
+async fn requests_that_arrive_together_are_read_at_once() {
+    let (mut fixture, _) = Fixture::ready(Config::default()).await;
+    let before = fixture.reads.load(Ordering::Relaxed);
+    fixture.raw.write_all(&b"\x01\x00\x00\x01x".repeat(200)).await.unwrap();
+    for _ in 0..200 {
+        fixture.router.recv().await.unwrap();
+    }
+    assert_eq!(fixture.reads.load(Ordering::Relaxed) - before, 1);
+}
+
+#[tokio::test]
+async fn a_large_body_leaves_while_small_ones_queue_behind_it() {
+    let (mut fixture, peer) = Fixture::ready(Config::default()).await;
+    let large = vec![7; 3 << 20];
+    fixture.router.send(peer, Message::from([large.clone()])).unwrap();
+    fixture.router.send(peer, Message::from("small")).unwrap();
+    let mut bytes = vec![0; 9 + large.len() + 7];
+    fixture.raw.read_exact(&mut bytes).await.unwrap();
+    assert!(bytes.ends_with(b"\x07\x00\x05small"));
+    fixture.router.send(peer, Message::from("later")).unwrap();
+    fixture.raw.read_exact(&mut bytes[..7]).await.unwrap();
+    assert_eq!(&bytes[..7], b"\x00\x05later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_drips_its_handshake_is_closed_at_the_deadline() {
+    let limits = Limits::default().with_handshake_timeout(Duration::from_secs(3));
+    let mut fixture = Fixture::new(Config::default().with_limits(limits), 1024);
+    let start = Instant::now();
+    let mut sent = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if fixture.raw.write_all(&GREETING[sent..=sent]).await.is_err() {
+            break;
+        }
+        sent += 1;
+    }
+    let elapsed = start.elapsed();
+    assert!((3000..3200).contains(&elapsed.as_millis()), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_has_shaken_hands_may_be_silent_for_ever() {
+    let (mut fixture, _) = Fixture::ready(Config::default()).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    fixture.raw.write_all(b"\x01\x00\x00\x01x").await.unwrap();
+    assert!(fixture.router.recv().await.is_some());
+}
+
+#[tokio::test]
+async fn an_end_of_stream_is_reported_after_the_messages_before_it() {
+    let (mut fixture, _) = Fixture::ready(Config::default().with_recv_hwm(2)).await;
+    fixture.raw.write_all(&b"\x01\x00\x00\x01x".repeat(500)).await.unwrap();
+    fixture.raw.shutdown().await.unwrap();
+    for _ in 0..500 {
+        let event = fixture.router.recv_event().await;
+        assert!(matches!(event, Some(RouterEvent::Message(..))));
+    }
+    assert_eq!(fixture.left().await, LeaveReason::Closed);
+}
+
+#[tokio::test]
+async fn a_peer_at_its_receive_mark_is_still_seen_to_leave() {
+    let config = Config::default().with_recv_hwm(2).with_release(Release::Explicit);
+    let (mut fixture, _) = Fixture::ready(config).await;
+    fixture.raw.write_all(&b"\x01\x00\x00\x01x".repeat(500)).await.unwrap();
+    for _ in 0..2 {
+        fixture.router.recv().await.unwrap();
+    }
+    fixture.raw.shutdown().await.unwrap();
+    assert_eq!(fixture.left().await, LeaveReason::Closed);
+}
+
+#[tokio::test]
+async fn a_peer_that_leaves_within_a_message_broke_the_protocol() {
+    let (mut fixture, _) = Fixture::ready(Config::default()).await;
+    fixture.raw.write_all(b"\x01\x00\x00\x05Hel").await.unwrap();
+    fixture.raw.shutdown().await.unwrap();
+    let reason = LeaveReason::Protocol(ProtocolError::TruncatedAtEof);
+    assert_eq!(fixture.left().await, reason);
+}
+
+#[tokio::test]
+async fn closing_writes_what_is_queued_and_waits_for_the_peer_to_end() {
+    let (mut fixture, peer) = Fixture::ready(Config::default()).await;
+    for _ in 0..500 {
+        fixture.router.send(peer, Message::from([vec![7; 4000]])).unwrap();
+    }
+    let close = tokio::spawn(fixture.router.close());
+    let mut bytes = Vec::new();
+    fixture.raw.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(bytes.len(), 500 * 4009);
+    assert!(!close.is_finished());
+    drop(fixture.raw);
+    close.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_gives_up_on_a_peer_that_does_not_read_after_the_linger_time() {
+    let config = Config::default().with_linger(Duration::from_secs(2));
+    let (fixture, peer) = Fixture::ready(config).await;
+    fixture.router.send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
+    let start = Instant::now();
+    fixture.router.close().await;
+    assert_eq!(start.elapsed().as_secs(), 2);
+}
+
+#[tokio::test]
+async fn dropping_the_socket_ends_its_connections() {
+    let (mut fixture, _) = Fixture::ready(Config::default()).await;
+    drop(fixture.router);
+    assert_eq!(fixture.raw.read(&mut [0]).await.unwrap(), 0);
+}

@@ -1,0 +1,16 @@
+//! Sockets of the system: listening, dialling, and one task for each connection.
+
+mod dial;
+mod driver;
+mod listen;
+mod stream;
+
+use std::time::Instant;
+
+pub(crate) use dial::dial;
+pub(crate) use listen::Listener;
+
+/// The time as the runtime has it, so that paused time reaches the protocol core.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,135 @@
+//! The peer table as connection tasks and the application share it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::peer::{LeaveReason, PeerId};
+use super::table::{Order, Table};
+use crate::config::Config;
+use crate::message::Message;
+use crate::proto::{Connection, PeerInfo, SocketType};
+
+/// What all tasks of one socket share.
+///
+/// The lock is held to move messages and never while anything else is done; a connection task
+/// takes it once for all it has read and all it is to write.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    pub(crate) socket_type: SocketType,
+    pub(crate) config: Arc<Config>,
+    /// Ends listening and dialling.
+    pub(crate) stop: CancellationToken,
+    table: Mutex<Table>,
+    /// How many links there are.
+    links: watch::Sender<usize>,
+}
+
+impl Hub {
+    pub(super) fn new(socket_type: SocketType, config: Config) -> Arc<Self> {
+        let config = Arc::new(config);
+        Arc::new(Self {
+            socket_type,
+            stop: CancellationToken::new(),
+            table: Mutex::new(Table::new(config.clone())),
+            config,
+            links: watch::Sender::new(0),
+        })
+    }
+
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing in the table panics half-way, and a socket must outlive the panic of a task.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a new connection to `address`, unless there is no room or the socket is closing.
+    pub(crate) fn admit(self: &Arc<Self>, address: impl Into<Box<str>>) -> Option<Link> {
+        let id = self.table().admit()?;
+        self.links.send_modify(|links| *links += 1);
+        Some(Link { hub: self.clone(), id, address: address.into() })
+    }
+
+    pub(super) fn poll_event<T>(
+        &self,
+        cx: &Context<'_>,
+        take: impl FnOnce(&mut Table) -> Option<T>,
+    ) -> Poll<Option<T>> {
+        let mut table = self.table();
+        if let Some(taken) = take(&mut table) {
+            return Poll::Ready(Some(taken));
+        }
+        if !table.is_open() {
+            return Poll::Ready(None);
+        }
+        table.set_receiver(cx.waker());
+        Poll::Pending
+    }
+
+    /// Takes nothing more in, lets what is queued leave within the linger time, and ends.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.table().close();
+        let mut links = self.links.subscribe();
+        let done = links.wait_for(|&links| links == 0);
+        if tokio::time::timeout(self.config.linger, done).await.is_err() {
+            self.abort();
+            // An error would mean that the sender is gone, and we have it.
+            let _ = links.wait_for(|&links| links == 0).await;
+        }
+    }
+
+    /// Ends at once.
+    pub(super) fn abort(&self) {
+        self.stop.cancel();
+        self.table().abort();
+    }
+}
+
+/// A connection task's hold on its peer's place in the table.
+#[derive(Debug)]
+pub(crate) struct Link {
+    hub: Arc<Hub>,
+    id: PeerId,
+    address: Box<str>,
+}
+
+impl Link {
+    /// The protocol state of the new connection.
+    pub(crate) fn connection(&self) -> Connection {
+        let Config { identity, limits, .. } = &*self.hub.config;
+        let now = crate::engine::now();
+        Connection::new(self.hub.socket_type, Bytes::clone(identity), *limits, now)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.hub.config
+    }
+
+    pub(crate) fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
+        self.hub.table().join(self.id, std::mem::take(&mut self.address), info)
+    }
+
+    pub(crate) fn exchange(
+        &self,
+        incoming: &mut VecDeque<Message>,
+        outgoing: &mut VecDeque<Message>,
+        task: &Waker,
+    ) -> Order {
+        self.hub.table().exchange(self.id, incoming, outgoing, task)
+    }
+
+    pub(crate) fn leave(&self, reason: LeaveReason) {
+        self.hub.table().leave(self.id, reason);
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.leave(LeaveReason::Local);
+        self.hub.links.send_modify(|links| *links -= 1);
+    }
+}

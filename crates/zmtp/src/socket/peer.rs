@@ -1,0 +1,91 @@
+//! [`PeerId`], [`Peer`] and why a peer left.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::ProtocolError;
+use crate::proto::PeerInfo;
+
+/// Names one connection of one socket. It is never given to another connection of that socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+impl PeerId {
+    /// A small number that no other peer of the socket has at the same time: an index for a table
+    /// beside the socket. The number is given again once the peer has left.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.slot as usize
+    }
+}
+
+impl fmt::Display for PeerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// A peer that has finished its handshake.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its connection.
+    pub id: PeerId,
+    /// What to call it on the wire: the identity it announced or, for an anonymous peer, five bytes
+    /// made here, a zero and a number, as libzmq makes them.
+    pub routing_id: Bytes,
+    /// Where it is, in the notation of an endpoint: the address it connected from, or the one it
+    /// was connected to.
+    pub address: Box<str>,
+    /// What it said of itself.
+    pub info: Arc<PeerInfo>,
+}
+
+/// Why a peer is no longer connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaveReason {
+    /// The peer ended the connection between two messages.
+    Closed,
+    /// The peer broke the protocol.
+    Protocol(ProtocolError),
+    /// The connection failed.
+    Io(io::ErrorKind),
+    /// It announced an identity that another peer has.
+    Duplicate,
+    /// Another connection took its identity over.
+    Replaced,
+    /// This side ended the connection.
+    Local,
+}
+
+impl fmt::Display for LeaveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("closed by the peer"),
+            Self::Protocol(error) => error.fmt(f),
+            Self::Io(kind) => kind.fmt(f),
+            Self::Duplicate => f.write_str("its identity is taken"),
+            Self::Replaced => f.write_str("another connection took its identity over"),
+            Self::Local => f.write_str("closed by this side"),
+        }
+    }
+}
+
+impl From<ProtocolError> for LeaveReason {
+    fn from(error: ProtocolError) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl From<io::Error> for LeaveReason {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}

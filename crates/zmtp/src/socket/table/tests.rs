@@ -1,0 +1,228 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::proto::{SocketType, Version};
+
+struct Fixture {
+    table: Table,
+}
+
+impl Fixture {
+    fn new(config: Config) -> Self {
+        Self { table: Table::new(Arc::new(config)) }
+    }
+
+    fn join(&mut self, identity: &'static str) -> PeerId {
+        let id = self.table.admit().unwrap();
+        self.join_as(id, identity).unwrap();
+        id
+    }
+
+    fn join_as(&mut self, id: PeerId, identity: &'static str) -> Result<(), LeaveReason> {
+        let info = PeerInfo {
+            version: Version { major: 3, minor: 1 },
+            socket_type: SocketType::Req,
+            identity: Bytes::from_static(identity.as_bytes()),
+            properties: Vec::new(),
+        };
+        self.table.join(id, "here".into(), Arc::new(info))
+    }
+
+    /// Delivers messages as the connection task does. Returns how many found room, what it was told
+    /// to do, and what it is to write.
+    fn deliver(&mut self, id: PeerId, bodies: &[&str]) -> (usize, Order, Vec<Message>) {
+        let mut incoming: VecDeque<_> = bodies.iter().map(|&body| Message::from(body)).collect();
+        let mut outgoing = VecDeque::new();
+        let order = self.table.exchange(id, &mut incoming, &mut outgoing, Waker::noop());
+        (bodies.len() - incoming.len(), order, outgoing.into())
+    }
+
+    /// All there is to report, a word each.
+    fn events(&mut self) -> Vec<String> {
+        let word = |event| match event {
+            RouterEvent::Joined(peer) => format!("+{}", peer.routing_id.escape_ascii()),
+            RouterEvent::Message(_, message) => {
+                String::from_utf8(message.part(0).unwrap().to_vec()).unwrap()
+            }
+            RouterEvent::Left(_, reason) => format!("-{reason:?}"),
+        };
+        std::iter::from_fn(|| self.table.next_event()).map(word).collect()
+    }
+}
+
+#[test]
+fn a_peer_is_reported_as_joined_then_its_messages_then_as_left() {
+    let mut fixture = Fixture::new(Config::default());
+    let a = fixture.join("A");
+    fixture.deliver(a, &["1", "2"]);
+    fixture.table.leave(a, LeaveReason::Closed);
+    assert_eq!(fixture.events(), ["+A", "1", "2", "-Closed"]);
+    assert_eq!(fixture.events(), [""; 0]);
+}
+
+#[test]
+fn turns_are_by_peer_whatever_one_of_them_has_queued() {
+    let mut fixture = Fixture::new(Config::default());
+    let (a, b, c) = (fixture.join("A"), fixture.join("B"), fixture.join("C"));
+    assert_eq!(fixture.events(), ["+A", "+B", "+C"]);
+    fixture.deliver(a, &["a1", "a2", "a3", "a4"]);
+    fixture.deliver(b, &["b1"]);
+    fixture.deliver(c, &["c1", "c2"]);
+    assert_eq!(fixture.events(), ["a1", "b1", "c1", "a2", "c2", "a3", "a4"]);
+}
+
+#[test]
+fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
+    let mut fixture = Fixture::new(Config::default());
+    let id = fixture.table.admit().unwrap();
+    assert!(fixture.table.peers().is_empty());
+    fixture.table.leave(id, LeaveReason::Closed);
+    assert_eq!(fixture.events(), [""; 0]);
+}
+
+#[test]
+fn a_peer_that_came_and_went_unnoticed_takes_no_room() {
+    let mut fixture = Fixture::new(Config::default().with_max_connections(1));
+    for _ in 0..100 {
+        let id = fixture.join("A");
+        fixture.table.leave(id, LeaveReason::Closed);
+    }
+    assert_eq!(fixture.events(), [""; 0]);
+}
+
+#[test]
+fn ids_are_never_given_twice() {
+    let mut fixture = Fixture::new(Config::default());
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..100 {
+        let id = fixture.join("A");
+        assert!(seen.insert(id));
+        fixture.table.leave(id, LeaveReason::Closed);
+        fixture.events();
+        let error = fixture.table.send(id, Message::from("late")).unwrap_err();
+        assert_eq!(error.kind(), SendErrorKind::NoSuchPeer);
+    }
+}
+
+#[test]
+fn connections_beyond_the_limit_find_no_place_until_one_is_free() {
+    let mut fixture = Fixture::new(Config::default().with_max_connections(2));
+    let a = fixture.join("A");
+    fixture.table.admit().unwrap();
+    assert_eq!(fixture.table.admit(), None);
+    fixture.table.leave(a, LeaveReason::Closed);
+    fixture.events();
+    assert!(fixture.table.admit().is_some());
+}
+
+#[test]
+fn reject_closes_the_newcomer_until_the_name_is_free() {
+    let mut fixture = Fixture::new(Config::default());
+    let first = fixture.join("A");
+    let second = fixture.table.admit().unwrap();
+    assert_eq!(fixture.join_as(second, "A"), Err(LeaveReason::Duplicate));
+    fixture.table.leave(second, LeaveReason::Duplicate);
+    fixture.deliver(first, &["unread"]);
+    fixture.table.leave(first, LeaveReason::Closed);
+    let third = fixture.join("A");
+    assert_eq!(fixture.table.find(b"A"), Some(third), "unread messages do not keep the name");
+    assert_eq!(fixture.events(), ["+A", "unread", "-Closed", "+A"]);
+}
+
+#[test]
+fn handover_ends_the_first_and_reports_all_of_it_before_the_second() {
+    let config = Config::default().with_duplicate_identity(DuplicateIdentity::Handover);
+    let mut fixture = Fixture::new(config);
+    let (other, first) = (fixture.join("B"), fixture.join("A"));
+    fixture.events();
+    fixture.deliver(other, &["b1", "b2"]);
+    fixture.deliver(first, &["a1", "a2"]);
+    let second = fixture.join("A");
+    assert_eq!(fixture.deliver(first, &["late"]).1, Order::Abort(LeaveReason::Replaced));
+    fixture.table.leave(first, LeaveReason::Local);
+    assert_eq!(fixture.events(), ["a1", "a2", "-Replaced", "b1", "+A", "b2"]);
+    assert_eq!(fixture.table.find(b"A"), Some(second), "the clean-up of the first is harmless");
+}
+
+#[test]
+fn allow_keeps_both_and_makes_the_name_ambiguous() {
+    let config = Config::default().with_duplicate_identity(DuplicateIdentity::Allow);
+    let mut fixture = Fixture::new(config);
+    let (first, second) = (fixture.join("A"), fixture.join("A"));
+    assert_eq!(fixture.table.find(b"A"), None);
+    fixture.table.leave(first, LeaveReason::Closed);
+    assert_eq!(fixture.table.find(b"A"), Some(second));
+    assert_eq!(fixture.table.find(b"B"), None);
+}
+
+#[test]
+fn anonymous_peers_are_named_by_a_zero_byte_and_a_counter() {
+    let mut fixture = Fixture::new(Config::default());
+    let ids = [fixture.join(""), fixture.join("")];
+    let [a, b] = ids.map(|id| fixture.table.peer(id).unwrap().routing_id.clone());
+    assert_eq!((a.len(), a[0], b[0]), (5, 0, 0));
+    let number = |name: &Bytes| u32::from_be_bytes(name[1..].try_into().unwrap());
+    assert_eq!(number(&b), number(&a).wrapping_add(1));
+    assert_eq!(fixture.table.find(&a), None, "it was not announced");
+}
+
+#[test]
+fn sending_fails_at_the_high_water_mark_and_the_message_comes_back() {
+    let mut fixture = Fixture::new(Config::default().with_send_hwm(2));
+    let a = fixture.join("A");
+    let mut send = |body| fixture.table.send(a, Message::from(body));
+    assert_eq!((send("1"), send("2")), (Ok(()), Ok(())));
+    let error = send("3").unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Full);
+    assert_eq!(error.into_message(), Message::from("3"));
+    assert_eq!(fixture.deliver(a, &[]).2, [Message::from("1"), Message::from("2")]);
+    assert_eq!(fixture.table.send(a, Message::from("3")), Ok(()));
+}
+
+#[test]
+fn bytes_bound_a_queue_but_one_message_always_fits() {
+    let config = Config { send_hwm_bytes: 10, recv_hwm_bytes: 10, ..Config::default() };
+    let mut fixture = Fixture::new(config);
+    let a = fixture.join("A");
+    assert_eq!(fixture.table.send(a, Message::from("more than ten bytes")), Ok(()));
+    let error = fixture.table.send(a, Message::from("x")).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Full);
+    assert_eq!(fixture.deliver(a, &["more than ten bytes", "x"]).0, 1);
+}
+
+#[test]
+fn messages_beyond_the_receive_mark_wait_until_some_are_received() {
+    let mut fixture = Fixture::new(Config::default().with_recv_hwm(2));
+    let a = fixture.join("A");
+    assert_eq!(fixture.deliver(a, &["1", "2", "3"]).0, 2);
+    assert_eq!(fixture.events(), ["+A", "1", "2"]);
+    assert_eq!(fixture.deliver(a, &["3"]).0, 1);
+}
+
+#[test]
+fn with_explicit_release_messages_count_until_they_are_released() {
+    let config = Config::default().with_recv_hwm(2).with_release(Release::Explicit);
+    let mut fixture = Fixture::new(config);
+    let a = fixture.join("A");
+    assert_eq!(fixture.deliver(a, &["1", "2", "3"]).0, 2);
+    assert_eq!(fixture.events(), ["+A", "1", "2"]);
+    assert_eq!(fixture.deliver(a, &["3"]).0, 0);
+    fixture.table.release(a, 1);
+    assert_eq!(fixture.deliver(a, &["3", "4"]).0, 1);
+    fixture.table.leave(a, LeaveReason::Closed);
+    assert_eq!(fixture.events(), ["-Closed"], "a leave overtakes what nobody received");
+}
+
+#[test]
+fn a_closing_socket_lets_out_what_is_queued_and_takes_nothing_in() {
+    let mut fixture = Fixture::new(Config::default());
+    let a = fixture.join("A");
+    fixture.table.send(a, Message::from("last")).unwrap();
+    fixture.table.close();
+    assert_eq!(fixture.table.admit(), None);
+    let error = fixture.table.send(a, Message::from("late")).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Closed);
+    assert_eq!(fixture.deliver(a, &["in"]), (0, Order::Finish, vec![Message::from("last")]));
+    fixture.table.abort();
+    assert_eq!(fixture.deliver(a, &[]).1, Order::Abort(LeaveReason::Local));
+}
