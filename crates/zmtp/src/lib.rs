@@ -16,4 +16,4 @@ pub use error::{BindError, BindErrorKind, ProtocolError, SendError, SendErrorKin
 pub use limits::Limits;
 pub use message::{IntoParts, Message, Parts};
 #[cfg(feature = "tokio")]
-pub use socket::{LeaveReason, Peer, PeerId, Req, ReqError, Router, RouterEvent};
+pub use socket::{LeaveReason, Origin, Peer, PeerId, Req, ReqError, Router, RouterEvent};

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use super::driver::Driver;
 use super::stream::Stream;
 use crate::endpoint::Endpoint;
-use crate::socket::Hub;
+use crate::socket::{Hub, Origin};
 
 /// How long the system may take to connect: it alone would try for two minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
         let attempt = timeout(CONNECT_TIMEOUT, Stream::connect(&endpoint));
         // The next attempt may succeed where this one failed, whatever the reason.
         if let Some(Ok(Ok(stream))) = hub.stop.run_until_cancelled(attempt).await {
-            if let Some(link) = hub.admit(endpoint.to_string()) {
+            if let Some(link) = hub.admit(Origin::Local, endpoint.to_string()) {
                 if Driver::new(stream, link).await.joined {
                     backoff.reset();
                 }

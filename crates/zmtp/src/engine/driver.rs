@@ -54,6 +54,8 @@ pub(super) struct Driver<S> {
     parsed: bool,
     /// The stream has ended.
     ended: bool,
+    /// Writing failed. What the peer sent before is still read.
+    broken: Option<LeaveReason>,
     joined: bool,
     end: End,
     timer: Option<Pin<Box<Sleep>>>,
@@ -91,6 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             outgoing: VecDeque::new(),
             parsed: true,
             ended: false,
+            broken: None,
             joined: false,
             end: End::NotYet,
             timer,
@@ -116,7 +119,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 self.exchange(cx)?;
             }
             exchange = held_back;
-            let (written, empty) = self.poll_write(cx)?;
+            // There may be room to parse again.
+            progress |= !self.parsed && self.incoming.len() < BATCH;
+            let (written, empty) = self.poll_write(cx);
             progress |= written;
             if self.end == End::Writing && empty && !held_back {
                 if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
@@ -128,9 +133,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if self.ended {
                 self.end_of_stream()?;
             }
-            if !progress {
-                return Poll::Pending;
+            if progress {
+                continue;
             }
+            return match &self.broken {
+                // A peer that has closed sends no more than has been read.
+                Some(reason) if self.parsed && self.incoming.is_empty() => {
+                    Poll::Ready(Err(reason.clone()))
+                }
+                _ => Poll::Pending,
+            };
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -204,20 +216,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Says whether anything was written, and whether nothing is left to write.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(bool, bool), LeaveReason> {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> (bool, bool) {
         let mut progress = false;
         loop {
+            if self.broken.is_some() {
+                self.outgoing.clear();
+                return (false, true);
+            }
             while self.connection.transmit().remaining() < WRITE_SIZE {
                 let Some(message) = self.outgoing.pop_front() else { break };
                 // Only messages of a joined peer are taken from the table, and none is empty.
                 let _ = self.connection.send(message);
             }
             if self.connection.transmit().is_empty() {
-                return Ok((progress, true));
+                return (progress, true);
             }
             match self.poll_write_once(cx) {
-                Poll::Pending => return Ok((progress, false)),
-                Poll::Ready(result) => result?,
+                Poll::Pending => return (progress, false),
+                Poll::Ready(result) => self.broken = result.err().map(LeaveReason::from),
             }
             progress = true;
         }

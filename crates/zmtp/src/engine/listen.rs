@@ -16,7 +16,7 @@ use super::driver::Driver;
 use super::stream::Stream;
 use crate::endpoint::{Endpoint, Kind};
 use crate::error::{BindError, BindErrorKind};
-use crate::socket::Hub;
+use crate::socket::{Hub, Origin};
 
 /// Pauses after a failed accept, which is most likely a lack of descriptors.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -63,7 +63,7 @@ impl Listener {
                 Ok((stream, address)) => {
                     backoff.reset();
                     // Without a place the connection is closed here.
-                    if let Some(link) = hub.admit(address) {
+                    if let Some(link) = hub.admit(Origin::Peer, address) {
                         tokio::spawn(Driver::new(stream, link));
                     }
                 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::peer::{LeaveReason, PeerId};
+use super::peer::{LeaveReason, Origin, PeerId};
 use super::table::{Order, Table};
 use crate::config::Config;
 use crate::message::Message;
@@ -35,7 +35,8 @@ impl Hub {
         Arc::new(Self {
             socket_type,
             stop: CancellationToken::new(),
-            table: Mutex::new(Table::new(config.clone())),
+            // A REQ has no events; it looks at its peers only when it is used.
+            table: Mutex::new(Table::new(config.clone(), socket_type != SocketType::Req)),
             config,
             links: watch::Sender::new(0),
         })
@@ -46,11 +47,15 @@ impl Hub {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection to `address`, unless there is no room or the socket is closing.
-    pub(crate) fn admit(self: &Arc<Self>, address: impl Into<Box<str>>) -> Option<Link> {
+    /// A place for a new connection with the peer at `address`, unless there is no room or the socket is closing.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        origin: Origin,
+        address: impl Into<Box<str>>,
+    ) -> Option<Link> {
         let id = self.table().admit()?;
         self.links.send_modify(|links| *links += 1);
-        Some(Link { hub: self.clone(), id, address: address.into() })
+        Some(Link { hub: self.clone(), id, origin, address: address.into() })
     }
 
     pub(super) fn poll_event<T>(
@@ -94,6 +99,7 @@ impl Hub {
 pub(crate) struct Link {
     hub: Arc<Hub>,
     id: PeerId,
+    origin: Origin,
     address: Box<str>,
 }
 
@@ -110,7 +116,7 @@ impl Link {
     }
 
     pub(crate) fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
-        self.hub.table().join(self.id, std::mem::take(&mut self.address), info)
+        self.hub.table().join(self.id, self.origin, std::mem::take(&mut self.address), info)
     }
 
     pub(crate) fn exchange(

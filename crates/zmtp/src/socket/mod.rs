@@ -1,6 +1,7 @@
 //! Sockets: what an application sends and receives, over any number of connections.
 
 mod base;
+mod entry;
 mod hub;
 mod peer;
 mod req;
@@ -10,7 +11,7 @@ mod table;
 use std::hash::{BuildHasher, RandomState};
 
 pub(crate) use hub::{Hub, Link};
-pub use peer::{LeaveReason, Peer, PeerId};
+pub use peer::{LeaveReason, Origin, Peer, PeerId};
 pub use req::{Req, ReqError};
 pub use router::{Router, RouterEvent};
 pub(crate) use table::Order;

@@ -31,6 +31,16 @@ impl fmt::Display for PeerId {
     }
 }
 
+/// Who made a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a connection has two ends")]
+pub enum Origin {
+    /// The peer did, to an endpoint bound here.
+    Peer,
+    /// This side did.
+    Local,
+}
+
 /// A peer that has finished its handshake.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -40,6 +50,8 @@ pub struct Peer {
     /// What to call it on the wire: the identity it announced or, for an anonymous peer, five bytes
     /// made here, a zero and a number, as libzmq makes them.
     pub routing_id: Bytes,
+    /// Who made the connection.
+    pub origin: Origin,
     /// Where it is, in the notation of an endpoint: the address it connected from, or the one it
     /// was connected to.
     pub address: Box<str>,

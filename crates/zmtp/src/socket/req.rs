@@ -1,11 +1,14 @@
 //! [`Req`]: a socket that asks and waits for the answer.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::base::Base;
-use super::peer::{LeaveReason, PeerId};
+use super::peer::{LeaveReason, Origin, Peer, PeerId};
 use super::router::RouterEvent;
 use super::table::Table;
 use crate::config::{Config, ConfigError};
@@ -18,10 +21,14 @@ use crate::proto::SocketType;
 ///
 /// The empty delimiter of the wire is added and taken off here; a reply without one is dropped.
 ///
-/// A request that is given up, because its future was dropped or a new one was made, ends the
-/// connection it went out on. A late reply can therefore never answer a later request, and a peer
-/// that keeps books learns that nobody waits any more. A connection that this side made is made
-/// anew.
+/// A request is given up when its future is dropped and a new one is made. A late reply to it does
+/// not answer a later request:
+///
+/// * On a connection that this side made, giving up ends the connection and makes another one. A
+///   peer that keeps books learns that nobody waits any more.
+/// * On one that the peer made, the peer could bring the reply along to its next connection, as
+///   libzmq does. It owes a reply instead, and one reply of it is dropped. Such a peer has to answer
+///   every request, as REP does; others have their turn before it meanwhile.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -46,9 +53,21 @@ use crate::proto::SocketType;
 pub struct Req {
     base: Base,
     /// Peers in the order of their turn.
-    rotation: VecDeque<PeerId>,
+    rotation: VecDeque<Turn>,
     awaiting: Option<PeerId>,
+    /// What peers owed that left before they paid, by name: they may come back.
+    debts: HashMap<Bytes, usize>,
 }
+
+#[derive(Debug)]
+struct Turn {
+    peer: Arc<Peer>,
+    /// Replies it owes to requests that were given up.
+    owed: usize,
+}
+
+/// Names remembered in [`Req::debts`]. Who makes up more of them is not worth remembering.
+const MAX_DEBTORS: usize = 1024;
 
 /// Why there is no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +104,7 @@ impl Req {
     /// A [`ConfigError`] that names the field.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let base = Base::new(SocketType::Req, config)?;
-        Ok(Self { base, rotation: VecDeque::new(), awaiting: None })
+        Ok(Self { base, rotation: VecDeque::new(), awaiting: None, debts: HashMap::new() })
     }
 
     /// Listens on an endpoint. Returns it as it was bound, with the port that the system chose.
@@ -124,9 +143,7 @@ impl Req {
     /// If the future is dropped, the request may have reached a peer or not. The socket can be used
     /// at once, and the next request gets its own reply.
     pub async fn request(&mut self, request: Message) -> Result<Message, ReqError> {
-        if let Some(peer) = self.awaiting.take() {
-            self.base.hub.table().leave(peer, LeaveReason::Local);
-        }
+        self.give_up();
         self.send(request).await?;
         self.recv().await
     }
@@ -151,21 +168,23 @@ impl Req {
         request.prepend(&[""]);
         loop {
             self.take_news();
-            let Some(peer) = self.rotation.pop_front() else {
+            let Some(turn) = self.next_turn() else {
                 let event = self.next_event().await?;
                 self.note(event);
                 continue;
             };
+            let peer = turn.peer.id;
+            self.rotation.push_back(turn);
             let sent = self.base.hub.table().send(peer, request);
             let Err(error) = sent else {
-                self.rotation.push_back(peer);
                 self.awaiting = Some(peer);
                 return Ok(());
             };
             match error.kind() {
-                // It left a moment ago, or does not read: the next one's turn.
+                // It has left, which the next event tells.
                 SendErrorKind::NoSuchPeer => {}
                 SendErrorKind::Closed => return Err(ReqError::Closed),
+                // It does not read.
                 _ => self.base.hub.table().leave(peer, LeaveReason::Local),
             }
             request = error.into_message();
@@ -188,14 +207,14 @@ impl Req {
             match self.next_event().await? {
                 RouterEvent::Message(peer, mut reply) if peer == awaited => {
                     // Anything but a delimiter and a body is no reply; the wait goes on.
-                    if reply.len() > 1 && reply.part(0) == Some(b"") {
+                    if is_reply(&reply) && !self.settle(peer) {
                         reply.skip(1);
                         self.awaiting = None;
                         return Ok(reply);
                     }
                 }
                 RouterEvent::Left(peer, reason) if peer == awaited => {
-                    self.rotation.retain(|&other| other != peer);
+                    self.note(RouterEvent::Left(peer, reason.clone()));
                     self.awaiting = None;
                     return Err(ReqError::PeerLost(reason));
                 }
@@ -204,12 +223,53 @@ impl Req {
         }
     }
 
-    /// Keeps the rotation. Messages nobody asked for are dropped.
+    /// Sees to it that no reply to the request that waits, if any, will be taken for another's.
+    fn give_up(&mut self) {
+        let Some(awaited) = self.awaiting.take() else { return };
+        let turn = self.rotation.iter_mut().find(|turn| turn.peer.id == awaited);
+        match turn {
+            Some(turn) if turn.peer.origin == Origin::Peer => turn.owed += 1,
+            _ => self.base.hub.table().leave(awaited, LeaveReason::Local),
+        }
+    }
+
+    /// The next peer in rotation; one that owes a reply only if all do.
+    fn next_turn(&mut self) -> Option<Turn> {
+        let clear = self.rotation.iter().position(|turn| turn.owed == 0);
+        self.rotation.remove(clear.unwrap_or(0))
+    }
+
+    /// Whether a reply pays what its peer owed.
+    fn settle(&mut self, peer: PeerId) -> bool {
+        let mut turns = self.rotation.iter_mut();
+        let Some(turn) = turns.find(|turn| turn.peer.id == peer && turn.owed > 0) else {
+            return false;
+        };
+        turn.owed -= 1;
+        true
+    }
+
+    /// Keeps the rotation and the debts. A message is not the reply that is waited for.
     fn note(&mut self, event: RouterEvent) {
         match event {
-            RouterEvent::Joined(peer) => self.rotation.push_back(peer.id),
-            RouterEvent::Left(peer, _) => self.rotation.retain(|&other| other != peer),
-            RouterEvent::Message(..) => {}
+            RouterEvent::Joined(peer) => {
+                let owed = self.debts.remove(&peer.info.identity).unwrap_or(0);
+                self.rotation.push_back(Turn { peer, owed });
+            }
+            RouterEvent::Left(peer, _) => {
+                let place = self.rotation.iter().position(|turn| turn.peer.id == peer);
+                let left = place.and_then(|place| self.rotation.remove(place));
+                let Some(Turn { peer, owed: owed @ 1.. }) = left else { return };
+                let name = &peer.info.identity;
+                if !name.is_empty() && self.debts.len() < MAX_DEBTORS {
+                    self.debts.insert(name.clone(), owed);
+                }
+            }
+            RouterEvent::Message(peer, message) => {
+                if is_reply(&message) {
+                    self.settle(peer);
+                }
+            }
         }
     }
 
@@ -236,4 +296,9 @@ impl Req {
     pub async fn close(self) {
         self.base.close().await;
     }
+}
+
+/// A delimiter and a body (RFC 28, "The REQ Socket Type").
+fn is_reply(message: &Message) -> bool {
+    message.len() > 1 && message.part(0) == Some(b"")
 }

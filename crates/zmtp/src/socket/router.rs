@@ -196,7 +196,7 @@ impl Router {
     /// A place for a connection that a test makes by hand.
     #[cfg(test)]
     pub(crate) fn admit(&self, address: &str) -> super::Link {
-        self.base.hub.admit(address).expect("a place")
+        self.base.hub.admit(super::Origin::Peer, address).expect("a place")
     }
 
     /// Stops listening, writes what is queued for as long as [`Config::linger`] allows, ends all

@@ -15,7 +15,8 @@ use std::task::Waker;
 
 use bytes::Bytes;
 
-use super::peer::{LeaveReason, Peer, PeerId};
+use super::entry::{Entry, Queue};
+use super::peer::{LeaveReason, Origin, Peer, PeerId};
 use super::router::RouterEvent;
 use crate::config::{Config, DuplicateIdentity, Release};
 use crate::error::{SendError, SendErrorKind};
@@ -42,6 +43,8 @@ pub(super) struct Table {
     /// Who has announced an identity, those included whose leaving has not been reported yet.
     names: HashMap<Bytes, Vec<PeerId>>,
     next_name: u32,
+    /// Peers that came and went before the application looked are reported as well.
+    reports_all: bool,
     /// Where the application waits for an event.
     receiver: Option<Waker>,
     phase: Phase,
@@ -61,84 +64,8 @@ struct Slot {
     entry: Option<Box<Entry>>,
 }
 
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
-struct Entry {
-    /// None until the handshake is over.
-    peer: Option<Arc<Peer>>,
-    inbox: Queue,
-    /// Messages the application has received and not released.
-    held: usize,
-    outbox: Queue,
-    /// The connection task, once it has been here.
-    task: Option<Waker>,
-    /// The connection task has messages for which there was no room.
-    stalled: bool,
-    scheduled: bool,
-    /// The application has been told that the peer joined.
-    announced: bool,
-    /// Its turns come before all others': the next to bear its name waits behind it.
-    expedited: bool,
-    left: Option<LeaveReason>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    messages: VecDeque<Message>,
-    bytes: usize,
-}
-
-impl Queue {
-    fn has_room(&self, message: &Message, count: usize, hwm: usize, hwm_bytes: usize) -> bool {
-        let fits = self.bytes.saturating_add(message.wire_size()) <= hwm_bytes;
-        count < hwm && (fits || self.messages.is_empty())
-    }
-
-    fn push(&mut self, message: Message) {
-        self.bytes += message.wire_size();
-        self.messages.push_back(message);
-    }
-
-    fn pop(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.wire_size();
-        Some(message)
-    }
-}
-
-impl Entry {
-    fn new() -> Self {
-        Self {
-            peer: None,
-            inbox: Queue::default(),
-            held: 0,
-            outbox: Queue::default(),
-            task: None,
-            stalled: false,
-            scheduled: false,
-            announced: false,
-            expedited: false,
-            left: None,
-        }
-    }
-
-    fn is_live(&self) -> bool {
-        self.peer.is_some() && self.left.is_none()
-    }
-
-    fn has_more_to_report(&self) -> bool {
-        !self.announced || !self.inbox.messages.is_empty() || self.left.is_some()
-    }
-
-    fn wake_task(&self) {
-        if let Some(task) = &self.task {
-            task.wake_by_ref();
-        }
-    }
-}
-
 impl Table {
-    pub(super) fn new(config: Arc<Config>) -> Self {
+    pub(super) fn new(config: Arc<Config>, reports_all: bool) -> Self {
         // A start that differs from run to run, as libzmq's, so that nobody relies on it.
         let next_name = super::random().to_be_bytes();
         Self {
@@ -148,6 +75,7 @@ impl Table {
             turns: VecDeque::new(),
             names: HashMap::new(),
             next_name: u32::from_be_bytes([next_name[0], next_name[1], next_name[2], next_name[3]]),
+            reports_all,
             receiver: None,
             phase: Phase::Open,
         }
@@ -185,6 +113,7 @@ impl Table {
     pub(super) fn join(
         &mut self,
         id: PeerId,
+        origin: Origin,
         address: Box<str>,
         info: Arc<PeerInfo>,
     ) -> Result<(), LeaveReason> {
@@ -195,7 +124,7 @@ impl Table {
         }
         let routing_id = if name.is_empty() { self.make_name() } else { name };
         let entry = self.entry(id).ok_or(LeaveReason::Local)?;
-        entry.peer = Some(Arc::new(Peer { id, routing_id, address, info }));
+        entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
         self.schedule(id);
         Ok(())
     }
@@ -294,8 +223,8 @@ impl Table {
         if explicit {
             entry.inbox = Queue::default();
         }
-        // The application need not hear of a peer it has not heard of yet.
-        if !entry.announced && entry.inbox.messages.is_empty() {
+        let unheard = !entry.announced && entry.inbox.messages.is_empty();
+        if entry.peer.is_none() || (unheard && !self.reports_all) {
             self.forget(id);
         } else {
             self.schedule(id);
@@ -338,8 +267,9 @@ impl Table {
 
     /// The next thing to report, or `None` after which `receiver` is woken when there is one.
     pub(super) fn next_event(&mut self) -> Option<RouterEvent> {
+        let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
+        let explicit = self.config.release == Release::Explicit;
         while let Some(id) = self.turns.pop_front() {
-            let explicit = self.config.release == Release::Explicit;
             let Some(entry) = self.entry(id) else { continue };
             let Some(peer) = &entry.peer else { continue };
             let event = if !entry.announced {
@@ -347,7 +277,9 @@ impl Table {
                 RouterEvent::Joined(peer.clone())
             } else if let Some(message) = entry.inbox.pop() {
                 entry.held += usize::from(explicit);
-                if entry.stalled && !explicit {
+                let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
+                    && entry.inbox.bytes <= recv_hwm_bytes / 2;
+                if entry.stalled && half_empty && !explicit {
                     entry.stalled = false;
                     entry.wake_task();
                 }

@@ -108,6 +108,34 @@ async fn requests_that_arrive_together_are_read_at_once() {
 }
 
 #[tokio::test]
+async fn a_flood_is_received_whole_through_a_low_mark() {
+    for hwm in [1, 2, 63, 100, 1000] {
+        let (mut fixture, _) = Fixture::ready(Config::default().with_recv_hwm(hwm)).await;
+        let flood: Vec<u8> =
+            (0..20_000_u16).flat_map(|i| [[0, 2], i.to_be_bytes()].concat()).collect();
+        let mut raw = fixture.raw;
+        let sender = tokio::spawn(async move { raw.write_all(&flood).await.map(|()| raw) });
+        for i in 0..20_000_u16 {
+            let (_, message) = fixture.router.recv().await.unwrap();
+            assert_eq!(message, Message::from(&i.to_be_bytes()[..]));
+        }
+        sender.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_sent_before_it_closed_is_received_though_it_cannot_be_written_to() {
+    let mut fixture = Fixture::new(Config::default(), 1 << 20);
+    let request = b"\x01\x00\x00\x01x".repeat(100);
+    fixture.raw.write_all(&[&GREETING[..], READY_REQ, &request].concat()).await.unwrap();
+    drop(fixture.raw);
+    for _ in 0..100 {
+        assert!(fixture.router.recv().await.is_some());
+    }
+    assert!(matches!(fixture.router.recv_event().await, Some(RouterEvent::Left(..))));
+}
+
+#[tokio::test]
 async fn a_large_body_leaves_while_small_ones_queue_behind_it() {
     let (mut fixture, peer) = Fixture::ready(Config::default()).await;
     let large = vec![7; 3 << 20];

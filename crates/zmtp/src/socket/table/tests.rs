@@ -9,7 +9,7 @@ struct Fixture {
 
 impl Fixture {
     fn new(config: Config) -> Self {
-        Self { table: Table::new(Arc::new(config)) }
+        Self { table: Table::new(Arc::new(config), true) }
     }
 
     fn join(&mut self, identity: &'static str) -> PeerId {
@@ -25,7 +25,7 @@ impl Fixture {
             identity: Bytes::from_static(identity.as_bytes()),
             properties: Vec::new(),
         };
-        self.table.join(id, "here".into(), Arc::new(info))
+        self.table.join(id, Origin::Peer, "here".into(), Arc::new(info))
     }
 
     /// Delivers messages as the connection task does. Returns how many found room, what it was told
@@ -81,8 +81,19 @@ fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
 }
 
 #[test]
-fn a_peer_that_came_and_went_unnoticed_takes_no_room() {
+fn a_peer_that_came_and_went_unseen_is_reported_and_takes_room_until_then() {
     let mut fixture = Fixture::new(Config::default().with_max_connections(1));
+    let id = fixture.join("A");
+    fixture.table.leave(id, LeaveReason::Closed);
+    assert_eq!(fixture.table.admit(), None);
+    assert_eq!(fixture.events(), ["+A", "-Closed"]);
+    assert!(fixture.table.admit().is_some());
+}
+
+#[test]
+fn a_socket_without_events_forgets_peers_that_came_and_went_unseen() {
+    let config = Arc::new(Config::default().with_max_connections(1));
+    let mut fixture = Fixture { table: Table::new(config, false) };
     for _ in 0..100 {
         let id = fixture.join("A");
         fixture.table.leave(id, LeaveReason::Closed);

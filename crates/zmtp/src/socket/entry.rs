@@ -1,0 +1,90 @@
+//! What is known of one connection, and its two queues.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::peer::{LeaveReason, Peer};
+use crate::message::Message;
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
+pub(super) struct Entry {
+    /// None until the handshake is over.
+    pub(super) peer: Option<Arc<Peer>>,
+    pub(super) inbox: Queue,
+    /// Messages the application has received and not released.
+    pub(super) held: usize,
+    pub(super) outbox: Queue,
+    /// The connection task, once it has been here.
+    pub(super) task: Option<Waker>,
+    /// The connection task has messages for which there was no room.
+    pub(super) stalled: bool,
+    pub(super) scheduled: bool,
+    /// The application has been told that the peer joined.
+    pub(super) announced: bool,
+    /// Its turns come before all others': the next to bear its name waits behind it.
+    pub(super) expedited: bool,
+    pub(super) left: Option<LeaveReason>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) messages: VecDeque<Message>,
+    pub(super) bytes: usize,
+}
+
+impl Queue {
+    pub(super) fn has_room(
+        &self,
+        message: &Message,
+        count: usize,
+        hwm: usize,
+        hwm_bytes: usize,
+    ) -> bool {
+        let fits = self.bytes.saturating_add(message.wire_size()) <= hwm_bytes;
+        count < hwm && (fits || self.messages.is_empty())
+    }
+
+    pub(super) fn push(&mut self, message: Message) {
+        self.bytes += message.wire_size();
+        self.messages.push_back(message);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Message> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.wire_size();
+        Some(message)
+    }
+}
+
+impl Entry {
+    pub(super) fn new() -> Self {
+        Self {
+            peer: None,
+            inbox: Queue::default(),
+            held: 0,
+            outbox: Queue::default(),
+            task: None,
+            stalled: false,
+            scheduled: false,
+            announced: false,
+            expedited: false,
+            left: None,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.peer.is_some() && self.left.is_none()
+    }
+
+    pub(super) fn has_more_to_report(&self) -> bool {
+        !self.announced || !self.inbox.messages.is_empty() || self.left.is_some()
+    }
+
+    pub(super) fn wake_task(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+}
