@@ -1,0 +1,93 @@
+//! The program as a user runs it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+
+use interop::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running `broker` whose output is read line by line.
+pub(crate) struct Program {
+    child: Child,
+    lines: Receiver<String>,
+    errors: Receiver<String>,
+}
+
+impl Program {
+    pub(crate) fn start(directory: &Path, args: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
+            .args(args)
+            .current_dir(directory)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = read_lines(child.stdout.take().unwrap());
+        let errors = read_lines(child.stderr.take().unwrap());
+        Self { child, lines, errors }
+    }
+
+    /// `serve` once it is ready, and its endpoints in the order of its output.
+    pub(crate) fn serve(directory: &Path, args: &[&str]) -> (Self, Vec<String>) {
+        let program = Self::start(directory, &[&["serve"], args].concat());
+        let mut endpoints = Vec::new();
+        loop {
+            match program.line().split_once(' ') {
+                Some((_, endpoint)) => endpoints.push(endpoint.to_owned()),
+                None => return (program, endpoints),
+            }
+        }
+    }
+
+    /// The next line of standard output.
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
+    }
+
+    /// The next line of standard error.
+    pub(crate) fn error(&self) -> String {
+        self.errors.recv_timeout(PATIENCE).expect("a line on standard error")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_lines(stream: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines() {
+            if sender.send(line.unwrap()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Runs `broker` to its end.
+pub(crate) fn run(directory: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_broker")).args(args).current_dir(directory).output().unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
