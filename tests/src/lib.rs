@@ -2,14 +2,7 @@
 //!
 //! Everything here waits at most [`PATIENCE`], so that a test fails rather than hangs.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::missing_panics_doc,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "this is for tests"
-)]
+#![allow(clippy::missing_panics_doc, reason = "to panic is how a test fails")]
 
 mod pairwise;
 mod peers;

@@ -110,7 +110,9 @@ async fn requests_go_to_the_peers_in_rotation() {
     assert_eq!(turns[..3], turns[3..6]);
     assert_eq!(turns[..3], turns[6..]);
     context.destroy().unwrap();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ fn parse_size(text: &str) -> Result<usize, &'static str> {
     let size: usize = digits.parse().map_err(|_| "not a number of bytes such as 65536 or 64M")?;
     match size.checked_mul(1 << shift) {
         Some(0) => Err("it must be at least 1"),
-        Some(size) if size <= isize::MAX as usize => Ok(size),
+        Some(size) if isize::try_from(size).is_ok() => Ok(size),
         _ => Err("more than this machine can address"),
     }
 }

@@ -25,6 +25,14 @@
 //! # }
 //! ```
 
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a peer sends must not be able to end the process"
+)]
+
 mod peer_map;
 mod queue;
 mod service;

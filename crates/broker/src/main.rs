@@ -1,5 +1,13 @@
 //! The program `broker`: see `broker --help`.
 
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a peer sends must not be able to end the process"
+)]
+
 mod cli;
 mod commands;
 mod signals;

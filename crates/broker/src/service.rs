@@ -323,9 +323,11 @@ impl fmt::Display for Report {
     }
 }
 
+type OnReport = Box<dyn Fn(&Report) + Send>;
+
 #[derive(Default)]
 struct Reports {
-    report: Option<Box<dyn Fn(&Report) + Send>>,
+    report: Option<OnReport>,
     last: Option<(zmtp::PeerId, Violation)>,
 }
 

@@ -162,7 +162,6 @@ impl Config {
         Self { reconnect_min: min, reconnect_max: max, ..self }
     }
 
-    #[cfg(feature = "tokio")]
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |field, reason| Err(ConfigError { field, reason });
         if self.identity.len() > MAX_IDENTITY_SIZE {
@@ -210,7 +209,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-#[cfg(all(test, feature = "tokio"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

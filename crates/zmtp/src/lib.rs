@@ -1,4 +1,100 @@
-//! ZMTP 3.1 in pure Rust.
+//! ZMTP 3.1, the wire protocol of ZeroMQ, in pure Rust, with the sockets REQ and ROUTER over TCP and
+//! Unix sockets. It talks to libzmq and links none of it.
+//!
+//! ```text
+//!            engine: a task for each connection
+//!  kernel <--> [ stream <--> proto::Connection ] <--> [ peer table ] <--> Req, Router
+//!                             no I/O, no clock          a queue each       your code
+//! ```
+//!
+//! # A REQ asks
+//!
+//! ```
+//! use zmtp::{Config, Message, Req};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! # let endpoint: zmtp::Endpoint = format!("ipc://{}/service", directory.path().display()).parse()?;
+//! # let mut router = zmtp::Router::new(Config::default())?;
+//! # router.bind(&endpoint).await?;
+//! # tokio::spawn(async move {
+//! #     while let Some((peer, request)) = router.recv().await { router.send(peer, request).unwrap() }
+//! # });
+//! let mut req = Req::new(Config::default().with_identity("CLIENT-1"))?;
+//! req.connect(&endpoint)?; // nobody needs to listen there yet
+//! let reply = req.request(Message::from(["two", "parts"])).await?;
+//! println!("{reply:?}");
+//! # assert_eq!(reply, Message::from(["two", "parts"]));
+//! req.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A ROUTER answers
+//!
+//! ```
+//! use zmtp::{Config, Endpoint, Message, Router, RouterEvent};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut router = Router::new(Config::default())?;
+//! let endpoint: Endpoint = router.bind(&"tcp://127.0.0.1:0".parse()?).await?;
+//! println!("listening on {endpoint}");
+//! # let client = tokio::spawn(async move {
+//! #     let mut req = zmtp::Req::new(Config::default()).unwrap();
+//! #     req.connect(&endpoint).unwrap();
+//! #     req.request(Message::from("Hello")).await.unwrap()
+//! # });
+//! while let Some(event) = router.recv_event().await {
+//!     match event {
+//!         RouterEvent::Joined(peer) => println!("{} from {}", peer.info.socket_type, peer.address),
+//!         // A request of a REQ is an empty delimiter and its parts, and so is the reply to it.
+//!         RouterEvent::Message(peer, request) => router.send(peer, request)?,
+//!         RouterEvent::Left(_, reason) => println!("gone: {reason}"),
+//!         _ => {}
+//!     }
+//! #     if client.is_finished() { break }
+//! }
+//! # assert_eq!(client.await?, Message::from("Hello"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! * Whatever a peer sends, it gets an error value or a closed connection of its own. No byte from
+//!   the network leads to a panic, to memory that the peer has not sent, or to an error of another
+//!   peer. [`Limits`] are on by default.
+//! * Messages of one peer keep their order; peers take turns.
+//! * A message is delivered whole or not at all, and at most once. One that was being written when a
+//!   connection broke is lost.
+//!
+//! # Cancel safety
+//!
+//! | future | if it is dropped |
+//! |---|---|
+//! | [`Router::bind`], [`Req::bind`] | the endpoint is not bound |
+//! | [`Router::recv`], [`Router::recv_event`], [`Router::recv_many`] | nothing is lost |
+//! | [`Req::send`] | nothing has been sent |
+//! | [`Req::recv`] | the reply is still due |
+//! | [`Req::request`] | the request may have been sent; the next one gets its own reply |
+//! | [`Router::close`], [`Req::close`] | the socket ends at once |
+//!
+//! # Without tokio
+//!
+//! The protocol itself, in [`proto`], does no I/O and reads no clock. With `default-features = false`
+//! the crate is only that: bytes in, events out, for another runtime, a fuzzer or a test bench.
+
+#![warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a peer sends must not be able to end the process"
+)]
+
+#[cfg(feature = "tokio")]
 mod config;
 mod endpoint;
 #[cfg(feature = "tokio")]
@@ -10,9 +106,12 @@ pub mod proto;
 #[cfg(feature = "tokio")]
 mod socket;
 
+#[cfg(feature = "tokio")]
 pub use config::{Config, ConfigError, DuplicateIdentity, Release};
 pub use endpoint::{Endpoint, EndpointError};
-pub use error::{BindError, BindErrorKind, ProtocolError, SendError, SendErrorKind};
+#[cfg(feature = "tokio")]
+pub use engine::{BindError, BindErrorKind};
+pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use limits::Limits;
 pub use message::{IntoParts, Message, Parts};
 #[cfg(feature = "tokio")]

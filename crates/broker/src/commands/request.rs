@@ -16,12 +16,9 @@ pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
     let patience = options.timeout.unwrap_or(Duration::MAX);
     let request = timeout(patience, req.request(Message::copy_from(&options.frames)));
     tokio::select! {
-        reply = request => match reply {
-            Ok(reply) => reply?.parts().for_each(|part| println!("{}", super::line(part))),
-            Err(_) => {
-                let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
-                return Err(format!("no reply from {endpoint} within {seconds} s").into());
-            }
+        reply = request => if let Ok(reply) = reply { reply?.parts().for_each(|part| println!("{}", super::line(part))) } else {
+            let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
+            return Err(format!("no reply from {endpoint} within {seconds} s").into());
         },
         () = signals.next() => return Err("interrupted before there was a reply".into()),
     }

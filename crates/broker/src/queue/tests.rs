@@ -50,14 +50,14 @@ impl Fixture {
 
     fn join_worker(&mut self, i: usize) {
         self.queue.worker_joined(self.ids[i]);
-        self.from_worker(i, &["", "READY"]);
+        self.worker_sends(i, &["", "READY"]);
     }
 
-    fn from_client(&mut self, i: usize, parts: &[&str]) {
+    fn client_sends(&mut self, i: usize, parts: &[&str]) {
         self.queue.client_message(self.ids[i], Message::copy_from(parts));
     }
 
-    fn from_worker(&mut self, i: usize, parts: &[&str]) {
+    fn worker_sends(&mut self, i: usize, parts: &[&str]) {
         self.queue.worker_message(self.ids[i], Message::copy_from(parts));
     }
 
@@ -87,9 +87,9 @@ impl Fixture {
 #[test]
 fn a_request_goes_to_the_worker_under_the_clients_address_and_the_reply_back() {
     let mut fixture = Fixture::with(1, 1);
-    fixture.from_client(0, &["", "a", "", "c"]);
+    fixture.client_sends(0, &["", "a", "", "c"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||a||c"]);
-    fixture.from_worker(0, &["", "C0", "", "x", "", "z"]);
+    fixture.worker_sends(0, &["", "C0", "", "x", "", "z"]);
     assert_eq!(fixture.actions(), ["C0 <- |x||z"]);
 }
 
@@ -97,14 +97,14 @@ fn a_request_goes_to_the_worker_under_the_clients_address_and_the_reply_back() {
 fn the_least_recently_used_worker_gets_the_next_request() {
     let mut fixture = Fixture::with(4, 3);
     for client in [0, 1] {
-        fixture.from_client(client, &["", "x"]);
+        fixture.client_sends(client, &["", "x"]);
     }
     assert_eq!(fixture.actions(), ["W0 <- |C0||x", "W1 <- |C1||x"]);
-    fixture.from_worker(1, &["", "C1", "", "y"]);
-    fixture.from_worker(0, &["", "C0", "", "y"]);
+    fixture.worker_sends(1, &["", "C1", "", "y"]);
+    fixture.worker_sends(0, &["", "C0", "", "y"]);
     fixture.actions();
     for client in [0, 1, 2] {
-        fixture.from_client(client, &["", "x"]);
+        fixture.client_sends(client, &["", "x"]);
     }
     assert_eq!(fixture.actions(), ["W2 <- |C0||x", "W1 <- |C1||x", "W0 <- |C2||x"]);
 }
@@ -113,12 +113,12 @@ fn the_least_recently_used_worker_gets_the_next_request() {
 fn requests_wait_while_no_worker_is_idle() {
     let mut fixture = Fixture::with(3, 0);
     for client in [0, 1, 2] {
-        fixture.from_client(client, &["", "x"]);
+        fixture.client_sends(client, &["", "x"]);
     }
     assert_eq!((fixture.actions(), fixture.queue.waiting()), (vec![], 3));
     fixture.join_worker(0);
     assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
-    fixture.from_worker(0, &["", "C0", "", "y"]);
+    fixture.worker_sends(0, &["", "C0", "", "y"]);
     assert_eq!(fixture.actions(), ["C0 <- |y", "W0 <- |C1||x"]);
     assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (1, 1));
 }
@@ -129,9 +129,9 @@ fn clients_take_turns_whatever_one_of_them_has_queued() {
     fixture.join_client(0, false);
     fixture.join_client(1, true);
     for body in ["1", "2", "3"] {
-        fixture.from_client(0, &["", body]);
+        fixture.client_sends(0, &["", body]);
     }
-    fixture.from_client(1, &["", "one"]);
+    fixture.client_sends(1, &["", "one"]);
     (0..4).for_each(|worker| fixture.join_worker(worker));
     let expected = ["W0 <- |C0||1", "W1 <- |C1||one", "W2 <- |C0||2", "W3 <- |C0||3"];
     assert_eq!(fixture.actions(), expected);
@@ -142,11 +142,11 @@ fn what_stands_in_front_of_the_delimiter_stays_with_the_queue() {
     let mut fixture = Fixture::new();
     fixture.join_client(0, true);
     fixture.queue.worker_joined(fixture.ids[0]);
-    fixture.from_worker(0, &["wid1", "", "READY"]);
-    fixture.from_client(0, &["cid1", "", "x"]);
+    fixture.worker_sends(0, &["wid1", "", "READY"]);
+    fixture.client_sends(0, &["cid1", "", "x"]);
     assert_eq!(fixture.actions(), ["W0 <- wid1||C0||x"]);
-    fixture.from_worker(0, &["wid2", "", "C0", "", "y"]);
-    fixture.from_client(0, &["cid2", "", "x"]);
+    fixture.worker_sends(0, &["wid2", "", "C0", "", "y"]);
+    fixture.client_sends(0, &["cid2", "", "x"]);
     assert_eq!(fixture.actions(), ["C0 <- cid1||y", "W0 <- wid2||C0||x"]);
 }
 
@@ -154,22 +154,22 @@ fn what_stands_in_front_of_the_delimiter_stays_with_the_queue() {
 fn a_client_called_ready_gets_its_replies() {
     let mut fixture = Fixture::with(0, 1);
     fixture.queue.client_joined(fixture.ids[0], "READY".into(), true);
-    fixture.from_client(0, &["", "x"]);
+    fixture.client_sends(0, &["", "x"]);
     assert_eq!(fixture.actions(), ["W0 <- |READY||x"]);
-    fixture.from_worker(0, &["", "READY", "", "READY"]);
+    fixture.worker_sends(0, &["", "READY", "", "READY"]);
     assert_eq!(fixture.actions(), ["C0 <- |READY"]);
 }
 
 #[test]
 fn a_client_that_leaves_takes_what_it_waits_for_with_it() {
     let mut fixture = Fixture::with(2, 0);
-    fixture.from_client(0, &["", "x"]);
-    fixture.from_client(1, &["", "y"]);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.client_sends(1, &["", "y"]);
     fixture.queue.client_left(fixture.ids[0]);
     fixture.join_worker(0);
     assert_eq!(fixture.actions(), ["W0 <- |C1||y"]);
     fixture.queue.client_left(fixture.ids[1]);
-    fixture.from_worker(0, &["", "C1", "", "late"]);
+    fixture.worker_sends(0, &["", "C1", "", "late"]);
     fixture.actions();
     assert_eq!(fixture.queue.idle(), 1, "its worker is free again");
     assert_eq!(fixture.queue.counters().abandoned, 2);
@@ -178,23 +178,23 @@ fn a_client_that_leaves_takes_what_it_waits_for_with_it() {
 #[test]
 fn a_req_that_asks_again_has_given_up_what_it_asked_before() {
     let mut fixture = Fixture::with(1, 0);
-    fixture.from_client(0, &["", "1"]);
-    fixture.from_client(0, &["", "2"]);
+    fixture.client_sends(0, &["", "1"]);
+    fixture.client_sends(0, &["", "2"]);
     assert_eq!(fixture.actions(), ["C0 released"]);
     fixture.join_worker(0);
     assert_eq!(fixture.actions(), ["W0 <- |C0||2"]);
-    fixture.from_client(0, &["", "3"]);
-    fixture.from_worker(0, &["", "C0", "", "two"]);
+    fixture.client_sends(0, &["", "3"]);
+    fixture.worker_sends(0, &["", "C0", "", "two"]);
     assert_eq!(fixture.actions(), ["C0 released", "W0 <- |C0||3"]);
-    fixture.from_worker(0, &["", "C0", "", "three"]);
+    fixture.worker_sends(0, &["", "C0", "", "three"]);
     assert_eq!(fixture.actions(), ["C0 <- |three"]);
 }
 
 #[test]
 fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_after_three() {
     let mut fixture = Fixture::with(2, 1);
-    fixture.from_client(0, &["", "poison"]);
-    fixture.from_client(1, &["", "other"]);
+    fixture.client_sends(0, &["", "poison"]);
+    fixture.client_sends(1, &["", "other"]);
     fixture.queue.worker_left(fixture.ids[0]);
     for worker in [1, 2] {
         fixture.join_worker(worker);
@@ -210,7 +210,7 @@ fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_after_three() {
 #[test]
 fn a_dispatch_that_failed_costs_no_attempt() {
     let mut fixture = Fixture::with(1, 0);
-    fixture.from_client(0, &["", "x"]);
+    fixture.client_sends(0, &["", "x"]);
     for worker in 0..6 {
         fixture.join_worker(worker);
         assert_eq!(fixture.actions(), [format!("W{worker} <- |C0||x")]);
@@ -223,17 +223,17 @@ fn a_dispatch_that_failed_costs_no_attempt() {
 fn an_idle_worker_that_leaves_gets_nothing() {
     let mut fixture = Fixture::with(1, 2);
     fixture.queue.worker_left(fixture.ids[0]);
-    fixture.from_client(0, &["", "x"]);
+    fixture.client_sends(0, &["", "x"]);
     assert_eq!(fixture.actions(), ["W1 <- |C0||x"]);
 }
 
 #[test]
 fn ready_twice_keeps_the_place_in_line_and_gives_no_second_request() {
     let mut fixture = Fixture::with(2, 2);
-    fixture.from_worker(0, &["", "READY"]);
+    fixture.worker_sends(0, &["", "READY"]);
     assert_eq!(fixture.actions(), ["Backend 0: DuplicateReady"]);
     for client in [0, 1] {
-        fixture.from_client(client, &["", "x"]);
+        fixture.client_sends(client, &["", "x"]);
     }
     assert_eq!(fixture.actions(), ["W0 <- |C0||x", "W1 <- |C1||x"]);
 }
@@ -241,8 +241,8 @@ fn ready_twice_keeps_the_place_in_line_and_gives_no_second_request() {
 #[test]
 fn ready_from_a_busy_worker_gives_its_request_to_the_next() {
     let mut fixture = Fixture::with(1, 2);
-    fixture.from_client(0, &["", "x"]);
-    fixture.from_worker(0, &["", "READY"]);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.worker_sends(0, &["", "READY"]);
     let expected = ["W0 <- |C0||x", "Backend 0: ReadyWhileBusy", "W1 <- |C0||x"];
     assert_eq!(fixture.actions(), expected);
     assert_eq!(fixture.queue.idle(), 1);
@@ -251,16 +251,16 @@ fn ready_from_a_busy_worker_gives_its_request_to_the_next() {
 #[test]
 fn a_worker_cannot_answer_a_client_that_did_not_ask_it() {
     let mut fixture = Fixture::with(2, 1);
-    fixture.from_worker(0, &["", "C1", "", "injected"]);
+    fixture.worker_sends(0, &["", "C1", "", "injected"]);
     assert_eq!(fixture.actions(), ["Backend 0: UnaskedReply"]);
-    fixture.from_client(0, &["", "x"]);
+    fixture.client_sends(0, &["", "x"]);
     for wrong in [&["", "C1", "", "y"][..], &["", "C0", "y"], &["", "C0", ""], &["", "x"]] {
         assert_eq!(fixture.actions().last().unwrap(), "W0 <- |C0||x");
-        fixture.from_worker(0, wrong);
+        fixture.worker_sends(0, wrong);
         let actions = fixture.actions();
         assert_eq!(actions[0], "Backend 0: WrongReply");
         fixture = Fixture::with(2, 1);
-        fixture.from_client(0, &["", "x"]);
+        fixture.client_sends(0, &["", "x"]);
     }
 }
 
@@ -268,23 +268,23 @@ fn a_worker_cannot_answer_a_client_that_did_not_ask_it() {
 fn messages_without_a_delimiter_or_a_body_are_reported() {
     let mut fixture = Fixture::with(1, 1);
     for wrong in [&["x"][..], &["x", "y"], &[""], &["x", ""]] {
-        fixture.from_client(0, wrong);
+        fixture.client_sends(0, wrong);
         assert_eq!(fixture.actions(), ["Frontend 0: NoDelimiter", "C0 released"]);
-        fixture.from_worker(0, wrong);
+        fixture.worker_sends(0, wrong);
         assert_eq!(fixture.actions(), ["Backend 0: NoDelimiter"]);
     }
-    fixture.from_client(0, &["", ""]);
+    fixture.client_sends(0, &["", ""]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||"], "an empty body is a body");
 }
 
 #[test]
 fn a_draining_queue_hands_out_nothing_and_lets_replies_through() {
     let mut fixture = Fixture::with(2, 2);
-    fixture.from_client(0, &["", "x"]);
+    fixture.client_sends(0, &["", "x"]);
     fixture.queue.drain();
-    fixture.from_client(1, &["", "x"]);
+    fixture.client_sends(1, &["", "x"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
-    fixture.from_worker(0, &["", "C0", "", "y"]);
+    fixture.worker_sends(0, &["", "C0", "", "y"]);
     assert_eq!(fixture.actions(), ["C0 <- |y"]);
     assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (1, 0));
 }
@@ -340,7 +340,7 @@ proptest! {
                 Op::Asks(i) if clients.contains(&i) => {
                     asked += 1;
                     let body = asked.to_string();
-                    queue.client_message(all[i], Message::from(["".to_owned(), body]));
+                    queue.client_message(all[i], Message::from([String::new(), body]));
                 }
                 Op::WorkerJoins(i) if workers.insert(i) => queue.worker_joined(all[i]),
                 Op::WorkerLeaves(i) if workers.remove(&i) => {

@@ -19,12 +19,11 @@ pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
     while !hub.stop.is_cancelled() {
         let attempt = timeout(CONNECT_TIMEOUT, Stream::connect(&endpoint));
         // The next attempt may succeed where this one failed, whatever the reason.
-        if let Some(Ok(Ok(stream))) = hub.stop.run_until_cancelled(attempt).await {
-            if let Some(link) = hub.admit(Origin::Local, endpoint.to_string()) {
-                if Driver::new(stream, link).await.joined {
-                    backoff.reset();
-                }
-            }
+        if let Some(Ok(Ok(stream))) = hub.stop.run_until_cancelled(attempt).await
+            && let Some(link) = hub.admit(Origin::Local, endpoint.to_string())
+            && Driver::new(stream, link).await.joined
+        {
+            backoff.reset();
         }
         hub.stop.run_until_cancelled(sleep(backoff.next())).await;
     }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::sleep;
 
+use super::bind_error::{BindError, BindErrorKind};
 use super::dial::Backoff;
 use super::driver::Driver;
 use super::stream::Stream;
 use crate::endpoint::{Endpoint, Kind};
-use crate::error::{BindError, BindErrorKind};
 use crate::socket::{Hub, Origin};
 
 /// Pauses after a failed accept, which is most likely a lack of descriptors.

@@ -1,5 +1,6 @@
 //! Sockets of the system: listening, dialling, and one task for each connection.
 
+mod bind_error;
 mod dial;
 mod driver;
 mod listen;
@@ -7,6 +8,7 @@ mod stream;
 
 use std::time::Instant;
 
+pub use bind_error::{BindError, BindErrorKind};
 pub(crate) use dial::dial;
 pub(crate) use listen::Listener;
 

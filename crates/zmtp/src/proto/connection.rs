@@ -168,10 +168,10 @@ impl Connection {
 
     fn next_command(&mut self) -> Result<Result<Bytes, usize>, ProtocolError> {
         // Judged by its header alone, so that no message is gathered before its time.
-        if let Some((header, _)) = FrameHeader::decode(&self.input)? {
-            if !header.is_command() {
-                return Err(ProtocolError::UnexpectedInHandshake);
-            }
+        if let Some((header, _)) = FrameHeader::decode(&self.input)?
+            && !header.is_command()
+        {
+            return Err(ProtocolError::UnexpectedInHandshake);
         }
         Ok(match self.assembler.next(&mut self.input)? {
             Ok(Item::Command(body)) => Ok(body),
@@ -235,10 +235,10 @@ impl Connection {
     pub fn transmit(&mut self) -> &mut Transmit {
         // A PONG waits until what is there has left: a peer that sends PINGs and reads nothing
         // makes one PONG, not a heap of them.
-        if self.output.is_empty() {
-            if let Some(context) = self.pong.take() {
-                encode_pong(&context, self.output.scratch());
-            }
+        if self.output.is_empty()
+            && let Some(context) = self.pong.take()
+        {
+            encode_pong(&context, self.output.scratch());
         }
         &mut self.output
     }

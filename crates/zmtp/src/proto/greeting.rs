@@ -34,6 +34,11 @@ pub struct Version {
     pub minor: u8,
 }
 
+impl Version {
+    /// What this implementation speaks.
+    pub const V3_1: Self = Self { major: 3, minor: 1 };
+}
+
 /// Reads a greeting from the start of `bytes`, judging each field as soon as it is there.
 ///
 /// Returns the peer's version, or `None` while the greeting is not complete but fine so far.
@@ -46,15 +51,15 @@ pub struct Version {
 /// anything but NULL.
 pub fn decode_greeting(bytes: &[u8]) -> Result<Option<Version>, ProtocolError> {
     // libzmq tells ZMTP 1.0 from later by the first byte and the lowest bit of the tenth.
-    if let Some(&first) = bytes.first() {
-        if first != 0xFF {
-            return Err(ProtocolError::NotZmtp(first));
-        }
+    if let Some(&first) = bytes.first()
+        && first != 0xFF
+    {
+        return Err(ProtocolError::NotZmtp(first));
     }
-    if let Some(&tenth) = bytes.get(9) {
-        if tenth & 1 == 0 {
-            return Err(ProtocolError::NotZmtp(tenth));
-        }
+    if let Some(&tenth) = bytes.get(9)
+        && tenth & 1 == 0
+    {
+        return Err(ProtocolError::NotZmtp(tenth));
     }
     let Some(&major) = bytes.get(10) else { return Ok(None) };
     if major < 3 {

@@ -7,8 +7,7 @@ use tokio::task::JoinSet;
 use super::hub::Hub;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::engine::{Listener, dial};
-use crate::error::BindError;
+use crate::engine::{BindError, Listener, dial};
 use crate::proto::SocketType;
 
 #[derive(Debug)]

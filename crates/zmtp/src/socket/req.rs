@@ -13,7 +13,8 @@ use super::router::RouterEvent;
 use super::table::Table;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::error::{BindError, SendErrorKind};
+use crate::engine::BindError;
+use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::proto::SocketType;
 

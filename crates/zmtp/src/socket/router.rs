@@ -12,7 +12,8 @@ use super::peer::{LeaveReason, Peer, PeerId};
 use super::table::Table;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::error::{BindError, SendError};
+use crate::engine::BindError;
+use crate::error::SendError;
 use crate::message::Message;
 use crate::proto::SocketType;
 

@@ -1,0 +1,49 @@
+# Everything CI does, by name. `make` alone lists the recipes.
+
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+STATIC := target/$(HOST)/release/broker
+FUZZ := greeting frames command connection
+FUZZ_SECONDS ?= 10
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help check test sans-io no-c static fuzz peers package ci
+
+help: ## List the recipes
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+check: ## Format, lints and documentation, warnings denied
+	cargo fmt --all --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+test: ## Everything that needs cargo and a C++ compiler only
+	cargo test --workspace
+
+sans-io: ## The protocol core builds and passes its tests without tokio
+	cargo clippy -p zmtp --no-default-features --locked -- -D warnings
+	cargo test -p zmtp --no-default-features --locked --lib
+	! cargo tree -p zmtp --no-default-features -e normal --prefix none | grep -E '^(tokio|mio|socket2)'
+
+no-c: ## Nothing that the crates are built from compiles or links C
+	tests/no-c.sh
+
+static: ## A broker without a dynamic library in it, tried out
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked -p broker --target $(HOST)
+	tests/static.sh $(STATIC)
+
+fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolchain
+	cd fuzz && for target in $(FUZZ); do \
+	  cargo +nightly fuzz run $$target -- -max_len=65536 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
+
+peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python with pyzmq, strace
+	cargo build --release --locked -p broker
+	BROKER=$(CURDIR)/target/release/broker PYTHON=$(PYTHON) \
+	  cargo test --locked -p interop --features peers --test peers
+
+package: ## The crates can be published as they are
+	cargo package --locked --allow-dirty --no-verify -p zmtp -p broker
+
+ci: check test sans-io no-c static fuzz peers package ## All of the above

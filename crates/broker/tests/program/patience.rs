@@ -1,0 +1,67 @@
+//! What the program does while everybody waits: nothing.
+
+use std::time::Duration;
+
+use interop::{Place, Worker, socket};
+
+use crate::support::Program;
+
+/// Processor time that a process has used, all threads together.
+fn processor_time(pid: u32) -> Duration {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let nanoseconds = |thread: std::fs::DirEntry| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).unwrap();
+        text.split(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    Duration::from_nanos(threads.map(|thread| nanoseconds(thread.unwrap())).sum())
+}
+
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+#[test]
+fn ten_clients_wait_for_three_busy_workers_without_costing_processor_time_or_connections() {
+    let place = Place::new();
+    let (program, _) = Program::serve(place.directory(), &[]);
+    let endpoint = |name| format!("ipc://{}/{name}.ipc", place.directory().display());
+    let (frontend, backend) = (endpoint("frontend"), endpoint("backend"));
+    let before = descriptors(program.pid());
+    let job = Duration::from_secs(4);
+    let _workers: Vec<_> = (0..3).map(|i| Worker::start(&backend, &format!("W{i}"), job)).collect();
+
+    let context = zmq::Context::new();
+    let clients: Vec<_> = (0..10)
+        .map(|i| {
+            let req = socket(&context, zmq::REQ, &format!("C{i}"));
+            if i == 9 {
+                // The queue has to answer it, or the client closes its connection.
+                req.set_heartbeat_ivl(200).unwrap();
+            }
+            let events = zmq::SocketEvent::DISCONNECTED.to_raw().into();
+            req.monitor(&format!("inproc://c{i}"), events).unwrap();
+            let monitor = socket(&context, zmq::PAIR, "");
+            monitor.connect(&format!("inproc://c{i}")).unwrap();
+            req.connect(&frontend).unwrap();
+            req.send("x", 0).unwrap();
+            (req, monitor)
+        })
+        .collect();
+    // Everybody has connected.
+    while descriptors(program.pid()) < before + 13 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let before = processor_time(program.pid());
+    std::thread::sleep(Duration::from_secs(3));
+    let used = processor_time(program.pid()).checked_sub(before).unwrap();
+    println!("processor time while waiting for 3 s: {used:?}");
+    assert!(used < Duration::from_millis(10), "{used:?} to do nothing");
+
+    for (i, (req, monitor)) in clients.iter().enumerate() {
+        let events = monitor.recv_multipart(zmq::DONTWAIT);
+        assert!(events.is_err(), "client {i} lost its connection");
+        if i < 3 {
+            req.recv_multipart(0).unwrap();
+        }
+    }
+}
