@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use zmtp::proto::{
-    Command, Connection, Event, FrameHeader, GREETING, PeerInfo, SocketType, Version,
+    Command, Connection, Event, FrameHeader, GREETING, PeerInfo, Settings, SocketType, Version,
     decode_greeting, encode_ready,
 };
 use zmtp::{Limits, ProtocolError};
@@ -56,9 +56,14 @@ fn traffic(
     feed(&mut connection, stream, sizes)
 }
 
+fn new(ours: SocketType) -> Connection {
+    let settings = Settings { limits: limits(), ..Settings::default() };
+    Connection::new(ours, settings, Instant::now())
+}
+
 /// A connection whose peer has said READY, with nothing left to transmit.
 fn ready(ours: SocketType, theirs: SocketType) -> Connection {
-    let mut connection = Connection::new(ours, Bytes::new(), limits(), Instant::now());
+    let mut connection = new(ours);
     let mut hello = GREETING.to_vec();
     encode_ready(theirs, b"fuzz", &mut hello);
     let (events, result) = feed(&mut connection, &hello, &mut std::iter::repeat(usize::MAX));
@@ -118,11 +123,7 @@ pub fn connection(data: &[u8]) {
     let types = [SocketType::Req, SocketType::Rep, SocketType::Dealer, SocketType::Router];
     let ours = types[usize::from(mode >> 1) % types.len()];
     let theirs = types.into_iter().find(|&theirs| ours.accepts(theirs)).expect("a peer type");
-    let mut connection = if mode & 1 == 1 {
-        ready(ours, theirs)
-    } else {
-        Connection::new(ours, Bytes::new(), limits(), Instant::now())
-    };
+    let mut connection = if mode & 1 == 1 { ready(ours, theirs) } else { new(ours) };
     let size = usize::from(size).max(1);
     let (events, result) = feed(&mut connection, stream, &mut std::iter::repeat(size));
     let ready = events.iter().filter(|event| matches!(event, Event::Ready(_))).count();

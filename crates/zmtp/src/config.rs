@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::limits::Limits;
-use crate::proto::MAX_IDENTITY_SIZE;
+use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
 
 /// What a socket does where there is a choice. The default is safe for peers nobody knows.
 ///
@@ -14,6 +14,7 @@ use crate::proto::MAX_IDENTITY_SIZE;
 /// |---|---|
 /// | [`identity`](Self::identity) | none |
 /// | [`limits`](Self::limits) | see [`Limits`] |
+/// | [`heartbeat`](Self::heartbeat) | none |
 /// | [`max_connections`](Self::max_connections) | 16384 |
 /// | [`send_hwm`](Self::send_hwm), [`recv_hwm`](Self::recv_hwm) | 1000 messages a peer |
 /// | [`send_hwm_bytes`](Self::send_hwm_bytes), [`recv_hwm_bytes`](Self::recv_hwm_bytes) | 16 MiB a peer |
@@ -37,6 +38,9 @@ pub struct Config {
     pub identity: Bytes,
     /// Limits on what one peer may send.
     pub limits: Limits,
+    /// PINGs to send to peers. A PING of a peer is answered in any case. A REQ that says it speaks
+    /// 3.0 is sent none, because old ones do not bear it.
+    pub heartbeat: Option<Heartbeat>,
     /// Connections at a time, those still in their handshake included. A connection beyond that is
     /// closed as soon as it is accepted. Each one takes a descriptor.
     pub max_connections: usize,
@@ -93,6 +97,7 @@ impl Default for Config {
         Self {
             identity: Bytes::new(),
             limits: Limits::default(),
+            heartbeat: None,
             max_connections: 16_384,
             send_hwm: 1000,
             send_hwm_bytes: 16 << 20,
@@ -118,6 +123,12 @@ impl Config {
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Sets [`heartbeat`](Self::heartbeat).
+    #[must_use]
+    pub fn with_heartbeat(self, heartbeat: Heartbeat) -> Self {
+        Self { heartbeat: Some(heartbeat), ..self }
     }
 
     /// Sets [`max_connections`](Self::max_connections).
@@ -178,6 +189,9 @@ impl Config {
         }
         if self.limits.max_frames == 0 {
             return wrong("limits.max_frames", "it must be at least 1");
+        }
+        if self.heartbeat.is_some_and(|heartbeat| heartbeat.interval.is_zero()) {
+            return wrong("heartbeat.interval", "it must be longer than nothing");
         }
         if self.reconnect_min > self.reconnect_max {
             return wrong("reconnect_min", "it is longer than reconnect_max");

@@ -67,6 +67,8 @@ pub enum ProtocolError {
     Refused(Box<str>),
     /// The handshake was not over in time.
     HandshakeTimeout,
+    /// The peer showed no sign of life after a PING, or for as long as it said it would.
+    HeartbeatTimeout,
     /// The stream ended inside a greeting, a frame or a message.
     TruncatedAtEof,
 }
@@ -106,6 +108,7 @@ impl fmt::Display for ProtocolError {
             }
             Self::Refused(reason) => write!(f, "refused by the peer: {reason}"),
             Self::HandshakeTimeout => f.write_str("handshake was not over in time"),
+            Self::HeartbeatTimeout => f.write_str("no sign of life in time"),
             Self::TruncatedAtEof => f.write_str("stream ended inside a message"),
         }
     }

@@ -114,5 +114,6 @@ pub use engine::{BindError, BindErrorKind};
 pub use error::{ProtocolError, SendError, SendErrorKind};
 pub use limits::Limits;
 pub use message::{IntoParts, Message, Parts};
+pub use proto::Heartbeat;
 #[cfg(feature = "tokio")]
 pub use socket::{LeaveReason, Origin, Peer, PeerId, Req, ReqError, Router, RouterEvent};

@@ -19,7 +19,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use crate::config::Release;
@@ -82,9 +82,6 @@ pub(super) struct Ended {
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(super) fn new(stream: S, link: Link) -> Self {
         let connection = link.connection();
-        let timer = connection
-            .next_timeout()
-            .map(|deadline| Box::pin(tokio::time::sleep_until(Instant::from_std(deadline))));
         Self {
             stream,
             connection,
@@ -96,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             broken: None,
             joined: false,
             end: End::NotYet,
-            timer,
+            timer: None,
         }
     }
 
@@ -105,7 +102,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LeaveReason>> {
-        self.poll_timer(cx)?;
         let mut exchange = true;
         for _ in 0..ROUNDS {
             if self.end == End::Reading {
@@ -113,6 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             let mut progress = self.poll_read(cx)?;
             progress |= self.parse()?;
+            self.poll_timer(cx)?;
             // More is not taken from the outbox before what was taken has been encoded.
             let held_back = exchange && !self.outgoing.is_empty();
             if exchange || !self.incoming.is_empty() {
@@ -148,13 +145,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
+    /// Tells the connection the time when it wants to know it, and sees to being woken then.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
-        let Some(timer) = &mut self.timer else { return Ok(()) };
-        if self.connection.next_timeout().is_none() {
-            self.timer = None;
-        } else if timer.as_mut().poll(cx).is_ready() {
+        while let Some(at) = self.connection.next_timeout() {
+            let at = Instant::from_std(at);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            if timer.deadline() != at {
+                timer.as_mut().reset(at);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
             self.connection.handle_timeout(super::now())?;
         }
+        self.timer = None;
         Ok(())
     }
 

@@ -176,6 +176,13 @@ pub fn encode_error(reason: &str, out: &mut impl BufMut) {
     put_command(&body, out);
 }
 
+/// Writes a PING command without a context. `ttl` is in tenths of a second.
+pub fn encode_ping(ttl: u16, out: &mut impl BufMut) {
+    let mut body = b"\x04PING".to_vec();
+    body.extend(ttl.to_be_bytes());
+    put_command(&body, out);
+}
+
 /// Writes a PONG command.
 pub fn encode_pong(context: &[u8], out: &mut impl BufMut) {
     let mut body = b"\x04PONG".to_vec();
@@ -235,10 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn error_and_pong_are_encoded_as_the_rfc_shows() {
+    fn error_ping_and_pong_are_encoded_as_the_rfc_shows() {
         let mut out = Vec::new();
         encode_error("Bad socket type", &mut out);
         assert_eq!(out, b"\x04\x16\x05ERROR\x0FBad socket type");
+        out.clear();
+        encode_ping(10, &mut out);
+        assert_eq!(out, b"\x04\x07\x04PING\x00\x0A");
         out.clear();
         encode_pong(b"LOL", &mut out);
         assert_eq!(out, b"\x04\x08\x04PONGLOL");

@@ -6,9 +6,10 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::assembler::{Assembler, Item};
-use super::command::{Command, PeerInfo, encode_error, encode_pong, encode_ready};
+use super::command::{Command, PeerInfo, encode_error, encode_ping, encode_pong, encode_ready};
 use super::frame::FrameHeader;
 use super::greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
+use super::heartbeat::{Heartbeat, Pulse};
 use super::socket_type::SocketType;
 use super::transmit::Transmit;
 use crate::error::{ProtocolError, SendError, SendErrorKind, printable};
@@ -35,6 +36,18 @@ pub enum Event {
     Message(Message),
 }
 
+/// What one side of a connection does where there is a choice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made with `..Settings::default()`")]
+pub struct Settings {
+    /// What READY announces; empty for none. REP announces none in any case.
+    pub identity: Bytes,
+    /// Limits on what the peer may send.
+    pub limits: Limits,
+    /// PINGs to send; none by default. PINGs of the peer are answered in any case.
+    pub heartbeat: Option<Heartbeat>,
+}
+
 /// One side of one ZMTP 3.1 connection with the NULL mechanism.
 ///
 /// It does no I/O and reads no clock: bytes go in through [`receive`](Self::receive), come out
@@ -44,7 +57,10 @@ pub enum Event {
 pub struct Connection {
     socket_type: SocketType,
     identity: Bytes,
+    heartbeat: Option<Heartbeat>,
     input: BytesMut,
+    /// Bytes in `input` when it was last looked at.
+    looked_at: usize,
     /// Bytes that `input` has to hold before there is anything new to see in it.
     wanted: usize,
     /// Room to offer for the next read.
@@ -53,7 +69,12 @@ pub struct Connection {
     output: Transmit,
     /// What the next PONG carries. A later PING replaces it, so at most one waits.
     pong: Option<Bytes>,
+    ping: bool,
+    /// For the handshake.
     deadline: Option<Instant>,
+    pulse: Pulse,
+    /// The time it was when anybody last said so.
+    clock: Instant,
     state: State,
 }
 
@@ -68,22 +89,26 @@ enum State {
 
 impl Connection {
     /// A connection that has just been made. Its greeting is ready to be transmitted.
-    ///
-    /// `identity` is what READY announces, empty for none; REP announces none in any case.
     #[must_use]
-    pub fn new(socket_type: SocketType, identity: Bytes, limits: Limits, now: Instant) -> Self {
+    pub fn new(socket_type: SocketType, settings: Settings, now: Instant) -> Self {
+        let Settings { identity, limits, heartbeat } = settings;
         let mut output = Transmit::default();
         output.scratch().extend_from_slice(&GREETING);
         Self {
             socket_type,
             identity,
+            heartbeat,
             input: BytesMut::new(),
+            looked_at: 0,
             wanted: 1,
             read_size: HANDSHAKE_RESERVE,
             assembler: Assembler::new(limits),
             output,
             pong: None,
+            ping: false,
             deadline: now.checked_add(limits.handshake_timeout),
+            pulse: Pulse::default(),
+            clock: now,
             state: State::Greeting,
         }
     }
@@ -112,6 +137,8 @@ impl Connection {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
+        self.pulse.note_received(self.input.len().saturating_sub(self.looked_at));
+        self.looked_at = self.input.len();
         if self.input.len() < self.wanted {
             return Ok(None);
         }
@@ -119,6 +146,7 @@ impl Connection {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }
         let event = self.advance();
+        self.looked_at = self.input.len();
         if let Err(error) = &event {
             self.state = State::Failed(error.clone());
         }
@@ -195,6 +223,9 @@ impl Connection {
                 self.deadline = None;
                 self.wanted = 1;
                 self.read_size = READ_MIN;
+                // A REQ of libzmq 4.2 closes its connection at a PING, and says 3.0.
+                let bears_pings = info.socket_type != SocketType::Req || version >= Version::V3_1;
+                self.pulse.start(self.heartbeat.filter(|_| bears_pings));
                 Ok(Some(Event::Ready(Arc::new(info))))
             }
             Command::Error(reason) => Err(ProtocolError::Refused(printable(reason))),
@@ -204,7 +235,10 @@ impl Connection {
 
     fn obey(&mut self, body: &Bytes) -> Result<(), ProtocolError> {
         match Command::decode(body)? {
-            Command::Ping { context, .. } => self.pong = Some(Bytes::copy_from_slice(context)),
+            Command::Ping { ttl, context } => {
+                self.pulse.note_ping(ttl);
+                self.pong = Some(Bytes::copy_from_slice(context));
+            }
             Command::Error(reason) => return Err(ProtocolError::Refused(printable(reason))),
             // libzmq ignores a stray READY as it does every command it does not know.
             Command::Ready(_) | Command::Pong | Command::Unknown => {}
@@ -233,34 +267,51 @@ impl Connection {
 
     /// The bytes to write to the peer.
     pub fn transmit(&mut self) -> &mut Transmit {
-        // A PONG waits until what is there has left: a peer that sends PINGs and reads nothing
-        // makes one PONG, not a heap of them.
-        if self.output.is_empty()
-            && let Some(context) = self.pong.take()
-        {
-            encode_pong(&context, self.output.scratch());
+        // These wait until what is there has left: a peer that sends PINGs and reads nothing makes
+        // one PONG, not a heap of them.
+        if self.output.is_empty() {
+            if let Some(context) = self.pong.take() {
+                encode_pong(&context, self.output.scratch());
+            }
+            if std::mem::take(&mut self.ping) {
+                let ttl = self.heartbeat.map_or(0, Heartbeat::ttl_field);
+                encode_ping(ttl, self.output.scratch());
+            }
         }
         &mut self.output
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever. It may have passed.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.deadline
+        match self.state {
+            State::Greeting | State::Handshake(_) => self.deadline,
+            State::Traffic => self.pulse.next_timeout().map(|at| at.unwrap_or(self.clock)),
+            State::Failed(_) => None,
+        }
     }
 
     /// Tells the connection what time it is.
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::HandshakeTimeout`] when the handshake should have been over.
+    /// [`ProtocolError::HandshakeTimeout`] when the handshake should have been over, and
+    /// [`ProtocolError::HeartbeatTimeout`] when the peer should have shown a sign of life.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.deadline = None;
-            self.state = State::Failed(ProtocolError::HandshakeTimeout);
-            return Err(ProtocolError::HandshakeTimeout);
-        }
-        Ok(())
+        self.clock = now;
+        let result = match &self.state {
+            State::Traffic => {
+                let its_messages_wait = self.input.len() >= self.wanted;
+                let ping = self.pulse.beat(now, its_messages_wait);
+                ping.map(|ping| self.ping |= ping)
+            }
+            State::Failed(error) => Err(error.clone()),
+            _ if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                Err(ProtocolError::HandshakeTimeout)
+            }
+            _ => Ok(()),
+        };
+        result.inspect_err(|error| self.state = State::Failed(error.clone()))
     }
 
     /// Tells the connection that no more bytes will come. Call it once

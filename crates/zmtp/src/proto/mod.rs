@@ -25,8 +25,8 @@
 //! ```
 //! use std::time::Instant;
 //! use bytes::Buf;
-//! use zmtp::proto::{Connection, Event, SocketType};
-//! use zmtp::{Limits, Message};
+//! use zmtp::Message;
+//! use zmtp::proto::{Connection, Event, Settings, SocketType};
 //!
 //! /// Moves one byte; says whether there was one.
 //! fn step(from: &mut Connection, to: &mut Connection) -> bool {
@@ -37,9 +37,7 @@
 //!     true
 //! }
 //!
-//! let new = |socket_type| {
-//!     Connection::new(socket_type, "me".into(), Limits::default(), Instant::now())
-//! };
+//! let new = |socket_type| Connection::new(socket_type, Settings::default(), Instant::now());
 //! let (mut req, mut router) = (new(SocketType::Req), new(SocketType::Router));
 //! let mut received = None;
 //! while step(&mut req, &mut router) | step(&mut router, &mut req) {
@@ -60,15 +58,19 @@ mod command;
 mod connection;
 mod frame;
 mod greeting;
+mod heartbeat;
 mod socket_type;
 mod transmit;
 
 #[cfg(test)]
 mod tests;
 
-pub use command::{Command, MAX_IDENTITY_SIZE, PeerInfo, encode_error, encode_pong, encode_ready};
-pub use connection::{Connection, Event};
+pub use command::{
+    Command, MAX_IDENTITY_SIZE, PeerInfo, encode_error, encode_ping, encode_pong, encode_ready,
+};
+pub use connection::{Connection, Event, Settings};
 pub use frame::{FrameFlags, FrameHeader};
 pub use greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
+pub use heartbeat::Heartbeat;
 pub use socket_type::SocketType;
 pub use transmit::Transmit;

@@ -8,8 +8,13 @@ use crate::{Limits, Message, ProtocolError, SendErrorKind};
 
 const READY_REQ: &[u8] = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
 
+fn connect(socket_type: SocketType, limits: Limits) -> Connection {
+    let settings = Settings { limits, ..Settings::default() };
+    Connection::new(socket_type, settings, Instant::now())
+}
+
 fn router(limits: Limits) -> Connection {
-    Connection::new(SocketType::Router, Bytes::new(), limits, Instant::now())
+    connect(SocketType::Router, limits)
 }
 
 /// What a peer makes of a byte stream that arrives in chunks of these sizes, taken in turn.
@@ -227,7 +232,8 @@ fn room_does_not_follow_the_length_a_peer_declares() {
 fn the_handshake_has_a_deadline_and_traffic_has_none() {
     let now = Instant::now();
     let limits = Limits::default().with_handshake_timeout(Duration::from_secs(2));
-    let mut connection = Connection::new(SocketType::Req, Bytes::new(), limits, now);
+    let mut connection =
+        Connection::new(SocketType::Req, Settings { limits, ..Settings::default() }, now);
     let deadline = connection.next_timeout().unwrap();
     assert_eq!(deadline, now + Duration::from_secs(2));
     feed(&mut connection, &GREETING[..20], &[1]);

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +11,7 @@ use super::peer::{LeaveReason, Origin, PeerId};
 use super::table::{Order, Table};
 use crate::config::Config;
 use crate::message::Message;
-use crate::proto::{Connection, PeerInfo, SocketType};
+use crate::proto::{Connection, PeerInfo, Settings, SocketType};
 
 /// What all tasks of one socket share.
 ///
@@ -106,9 +105,10 @@ pub(crate) struct Link {
 impl Link {
     /// The protocol state of the new connection.
     pub(crate) fn connection(&self) -> Connection {
-        let Config { identity, limits, .. } = &*self.hub.config;
-        let now = crate::engine::now();
-        Connection::new(self.hub.socket_type, Bytes::clone(identity), *limits, now)
+        let Config { identity, limits, heartbeat, .. } = &*self.hub.config;
+        let settings =
+            Settings { identity: identity.clone(), limits: *limits, heartbeat: *heartbeat };
+        Connection::new(self.hub.socket_type, settings, crate::engine::now())
     }
 
     pub(crate) fn config(&self) -> &Config {
