@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -307,7 +308,7 @@ pub struct Report {
     /// What the peer is called on the wire.
     pub routing_id: Bytes,
     /// Where it is.
-    pub address: Box<str>,
+    pub address: Arc<str>,
     /// What was wrong.
     pub violation: Violation,
 }

@@ -16,6 +16,9 @@ use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
 /// | [`limits`](Self::limits) | see [`Limits`] |
 /// | [`heartbeat`](Self::heartbeat) | none |
 /// | [`max_connections`](Self::max_connections) | 16384 |
+/// | [`max_pending_handshakes`](Self::max_pending_handshakes) | 1024 |
+/// | [`max_total_bytes`](Self::max_total_bytes) | 1 GiB |
+/// | [`write_timeout`](Self::write_timeout) | 10 s |
 /// | [`send_hwm`](Self::send_hwm), [`recv_hwm`](Self::recv_hwm) | 1000 messages a peer |
 /// | [`send_hwm_bytes`](Self::send_hwm_bytes), [`recv_hwm_bytes`](Self::recv_hwm_bytes) | 16 MiB a peer |
 /// | [`release`](Self::release) | [`Release::OnReceive`] |
@@ -44,6 +47,16 @@ pub struct Config {
     /// Connections at a time, those still in their handshake included. A connection beyond that is
     /// closed as soon as it is accepted. Each one takes a descriptor.
     pub max_connections: usize,
+    /// Connections at a time that have not finished their handshake. The oldest of them makes room
+    /// for a new one, so that silent connections keep nobody out.
+    pub max_pending_handshakes: usize,
+    /// Bytes held for all peers together: half of them in queues, half of messages that have not
+    /// arrived whole. When the first half is used up, large messages wait in their connections;
+    /// when the second is, the connection with the largest is ended. Messages of up to 64 KiB are
+    /// not counted before they are whole, and one message of a peer is always taken in.
+    pub max_total_bytes: usize,
+    /// How long a peer may take none of the bytes that wait to be written to it.
+    pub write_timeout: Duration,
     /// Messages queued for one peer before a send to it fails. What has been handed to the system
     /// is not counted. libzmq: `ZMQ_SNDHWM`.
     pub send_hwm: usize,
@@ -99,6 +112,9 @@ impl Default for Config {
             limits: Limits::default(),
             heartbeat: None,
             max_connections: 16_384,
+            max_pending_handshakes: 1024,
+            max_total_bytes: 1 << 30,
+            write_timeout: Duration::from_secs(10),
             send_hwm: 1000,
             send_hwm_bytes: 16 << 20,
             recv_hwm: 1000,
@@ -135,6 +151,24 @@ impl Config {
     #[must_use]
     pub fn with_max_connections(self, max_connections: usize) -> Self {
         Self { max_connections, ..self }
+    }
+
+    /// Sets [`max_pending_handshakes`](Self::max_pending_handshakes).
+    #[must_use]
+    pub fn with_max_pending_handshakes(self, max_pending_handshakes: usize) -> Self {
+        Self { max_pending_handshakes, ..self }
+    }
+
+    /// Sets [`max_total_bytes`](Self::max_total_bytes).
+    #[must_use]
+    pub fn with_max_total_bytes(self, bytes: usize) -> Self {
+        Self { max_total_bytes: bytes, ..self }
+    }
+
+    /// Sets [`write_timeout`](Self::write_timeout).
+    #[must_use]
+    pub fn with_write_timeout(self, write_timeout: Duration) -> Self {
+        Self { write_timeout, ..self }
     }
 
     /// Sets [`send_hwm`](Self::send_hwm) in messages.

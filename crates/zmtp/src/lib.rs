@@ -116,4 +116,6 @@ pub use limits::Limits;
 pub use message::{IntoParts, Message, Parts};
 pub use proto::Heartbeat;
 #[cfg(feature = "tokio")]
-pub use socket::{LeaveReason, Origin, Peer, PeerId, Req, ReqError, Router, RouterEvent};
+pub use socket::{
+    LeaveReason, Monitor, MonitorEvent, Origin, Peer, PeerId, Req, ReqError, Router, RouterEvent,
+};

@@ -1,5 +1,6 @@
 //! Connecting, and connecting again for as long as the socket lives.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::driver::Driver;
 use super::stream::Stream;
 use crate::endpoint::Endpoint;
-use crate::socket::{Hub, Origin};
+use crate::socket::{Hub, MonitorEvent, Origin};
 
 /// How long the system may take to connect: it alone would try for two minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,16 +17,28 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Keeps a connection to `endpoint` until the socket is closed.
 pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
     let mut backoff = Backoff::new(hub.config.reconnect_min, hub.config.reconnect_max);
+    let address: Arc<str> = endpoint.to_string().into();
     while !hub.stop.is_cancelled() {
         let attempt = timeout(CONNECT_TIMEOUT, Stream::connect(&endpoint));
+        let Some(attempt) = hub.stop.run_until_cancelled(attempt).await else { return };
+        let error = match attempt {
+            Ok(Ok(stream)) => {
+                if let Some(link) = hub.admit(Origin::Local, address.clone()) {
+                    if Driver::new(stream, link).await.joined {
+                        backoff.reset();
+                    }
+                }
+                None
+            }
+            Ok(Err(error)) => Some(error.kind()),
+            Err(_) => Some(io::ErrorKind::TimedOut),
+        };
         // The next attempt may succeed where this one failed, whatever the reason.
-        if let Some(Ok(Ok(stream))) = hub.stop.run_until_cancelled(attempt).await
-            && let Some(link) = hub.admit(Origin::Local, endpoint.to_string())
-            && Driver::new(stream, link).await.joined
-        {
-            backoff.reset();
+        let pause = backoff.next();
+        if let Some(error) = error {
+            hub.monitors.tell(|| MonitorEvent::ConnectFailed(address.clone(), error, pause));
         }
-        hub.stop.run_until_cancelled(sleep(backoff.next())).await;
+        hub.stop.run_until_cancelled(sleep(pause)).await;
     }
 }
 

@@ -39,6 +39,9 @@ const WRITE_SIZE: usize = 64 << 10;
 /// Slices passed to one vectored write.
 const SLICES: usize = 64;
 
+/// Bytes of an unfinished message that are not worth telling of.
+const HOLD_STEP: usize = 64 << 10;
+
 /// Bytes read from a peer whose messages find no room, to see whether it leaves.
 const READ_AHEAD: usize = 64 << 10;
 
@@ -56,7 +59,10 @@ pub(super) struct Driver<S> {
     ended: bool,
     /// Writing failed. What the peer sent before is still read.
     broken: Option<LeaveReason>,
-    joined: bool,
+    /// Bytes of an unfinished message that the table has been told of.
+    held: usize,
+    /// When the peer should have taken something of what is to be written.
+    write_deadline: Option<Instant>,
     end: End,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -91,7 +97,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             parsed: true,
             ended: false,
             broken: None,
-            joined: false,
+            held: 0,
+            write_deadline: None,
             end: End::NotYet,
             timer: None,
         }
@@ -109,7 +116,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             let mut progress = self.poll_read(cx)?;
             progress |= self.parse()?;
-            self.poll_timer(cx)?;
             // More is not taken from the outbox before what was taken has been encoded.
             let held_back = exchange && !self.outgoing.is_empty();
             if exchange || !self.incoming.is_empty() {
@@ -119,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             // There may be room to parse again.
             progress |= !self.parsed && self.incoming.len() < BATCH;
             let (written, empty) = self.poll_write(cx);
-            progress |= written;
+            progress |= written | self.poll_timer(cx)?;
             if self.end == End::Writing && empty && !held_back {
                 if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
                     return Poll::Ready(Ok(()));
@@ -145,21 +151,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Poll::Pending
     }
 
-    /// Tells the connection the time when it wants to know it, and sees to being woken then.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
-        while let Some(at) = self.connection.next_timeout() {
-            let at = Instant::from_std(at);
+    /// Tells the connection the time when it wants to know it, and sees to being woken when
+    /// anything is due. Says whether anything was.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<bool, LeaveReason> {
+        let mut progress = false;
+        loop {
+            let next = self.connection.next_timeout().map(Instant::from_std);
+            let Some(at) = next.into_iter().chain(self.write_deadline).min() else {
+                self.timer = None;
+                return Ok(progress);
+            };
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
             if timer.deadline() != at {
                 timer.as_mut().reset(at);
             }
             if timer.as_mut().poll(cx).is_pending() {
-                return Ok(());
+                return Ok(progress);
+            }
+            if self.write_deadline.is_some_and(|deadline| deadline <= at) {
+                return Err(LeaveReason::WriteTimeout);
             }
             self.connection.handle_timeout(super::now())?;
+            progress = true;
         }
-        self.timer = None;
-        Ok(())
+    }
+
+    /// Tells the table how much of an unfinished message there is, as far as it matters. Says
+    /// whether there may be more.
+    fn hold(&mut self) -> bool {
+        let unfinished = if self.parsed { self.connection.buffered() } else { 0 };
+        let held = if unfinished < HOLD_STEP { 0 } else { unfinished };
+        if held == self.held && held == 0 {
+            return true;
+        }
+        self.held = held;
+        self.link.hold(held)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, LeaveReason> {
@@ -167,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             (true, parsed) => parsed,
             (false, _) => self.connection.buffered() < READ_AHEAD,
         };
-        if !may_read || self.ended || self.end != End::NotYet {
+        if !may_read || self.ended || self.end != End::NotYet || !self.hold() {
             return Ok(false);
         }
         match poll_read_buf(Pin::new(&mut self.stream), cx, self.connection.receive()) {
@@ -200,7 +226,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Some(Event::Message(message)) => self.incoming.push_back(message),
                 Some(Event::Ready(info)) => {
                     self.link.join(info)?;
-                    self.joined = true;
                 }
                 None => self.parsed = true,
             }
@@ -212,7 +237,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
         match self.link.exchange(&mut self.incoming, &mut self.outgoing, cx.waker()) {
             Order::Run => {}
-            Order::Finish if !self.joined => return Err(LeaveReason::Local),
+            Order::Finish if !self.link.has_joined() => return Err(LeaveReason::Local),
             Order::Finish => self.end = End::Writing,
             Order::Abort(reason) => return Err(reason),
         }
@@ -236,9 +261,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return (progress, true);
             }
             match self.poll_write_once(cx) {
-                Poll::Pending => return (progress, false),
+                Poll::Pending => {
+                    let timeout = self.link.config().write_timeout;
+                    let deadline = || Instant::now().checked_add(timeout);
+                    self.write_deadline = self.write_deadline.or_else(deadline);
+                    return (progress, false);
+                }
                 Poll::Ready(result) => self.broken = result.err().map(LeaveReason::from),
             }
+            self.write_deadline = None;
             progress = true;
         }
     }
@@ -288,7 +319,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
             let _ = this.poll_write_once(cx);
         }
         this.link.leave(reason);
-        Poll::Ready(Ended { joined: this.joined })
+        Poll::Ready(Ended { joined: this.link.has_joined() })
     }
 }
 

@@ -16,7 +16,7 @@ use super::dial::Backoff;
 use super::driver::Driver;
 use super::stream::Stream;
 use crate::endpoint::{Endpoint, Kind};
-use crate::socket::{Hub, Origin};
+use crate::socket::{Hub, MonitorEvent, Origin};
 
 /// Pauses after a failed accept, which is most likely a lack of descriptors.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -57,6 +57,7 @@ impl Listener {
 
     /// Accepts connections, each of which becomes a task, until the socket is closed.
     pub(crate) async fn run(self, hub: Arc<Hub>) {
+        hub.monitors.tell(|| MonitorEvent::Listening(self.endpoint.clone()));
         let mut backoff = Backoff::new(ACCEPT_PAUSE.0, ACCEPT_PAUSE.1);
         while let Some(accepted) = hub.stop.run_until_cancelled(self.accept()).await {
             match accepted {
@@ -68,11 +69,14 @@ impl Listener {
                     }
                 }
                 Err(error) if is_the_peers(&error) => {}
-                Err(_) => {
+                Err(error) => {
+                    let (endpoint, kind) = (self.endpoint.clone(), error.kind());
+                    hub.monitors.tell(|| MonitorEvent::AcceptFailed(endpoint, kind));
                     hub.stop.run_until_cancelled(sleep(backoff.next())).await;
                 }
             }
         }
+        hub.monitors.tell(|| MonitorEvent::Closed(self.endpoint.clone()));
     }
 
     async fn accept(&self) -> io::Result<(Stream, String)> {

@@ -13,6 +13,8 @@ pub(super) struct Entry {
     /// None until the handshake is over.
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) inbox: Queue,
+    /// Bytes of a message that is not complete.
+    pub(super) unfinished: usize,
     /// Messages the application has received and not released.
     pub(super) held: usize,
     pub(super) outbox: Queue,
@@ -20,6 +22,8 @@ pub(super) struct Entry {
     pub(super) task: Option<Waker>,
     /// The connection task has messages for which there was no room.
     pub(super) stalled: bool,
+    /// It waits for room in the budget.
+    pub(super) starved: bool,
     pub(super) scheduled: bool,
     /// The application has been told that the peer joined.
     pub(super) announced: bool,
@@ -35,26 +39,17 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn has_room(
-        &self,
-        message: &Message,
-        count: usize,
-        hwm: usize,
-        hwm_bytes: usize,
-    ) -> bool {
-        let fits = self.bytes.saturating_add(message.wire_size()) <= hwm_bytes;
-        count < hwm && (fits || self.messages.is_empty())
-    }
-
-    pub(super) fn push(&mut self, message: Message) {
-        self.bytes += message.wire_size();
+    pub(super) fn push(&mut self, message: Message, size: usize) {
+        self.bytes += size;
         self.messages.push_back(message);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Message> {
+    /// The first message and its size.
+    pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
         let message = self.messages.pop_front()?;
-        self.bytes -= message.wire_size();
-        Some(message)
+        let size = message.wire_size();
+        self.bytes -= size;
+        Some((message, size))
     }
 }
 
@@ -63,15 +58,21 @@ impl Entry {
         Self {
             peer: None,
             inbox: Queue::default(),
+            unfinished: 0,
             held: 0,
             outbox: Queue::default(),
             task: None,
             stalled: false,
+            starved: false,
             scheduled: false,
             announced: false,
             expedited: false,
             left: None,
         }
+    }
+
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.peer.is_none() && self.left.is_none()
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::monitor::{MonitorEvent, Monitors};
 use super::peer::{LeaveReason, Origin, PeerId};
 use super::table::{Order, Table};
 use crate::config::Config;
@@ -23,6 +24,7 @@ pub(crate) struct Hub {
     pub(crate) config: Arc<Config>,
     /// Ends listening and dialling.
     pub(crate) stop: CancellationToken,
+    pub(crate) monitors: Monitors,
     table: Mutex<Table>,
     /// How many links there are.
     links: watch::Sender<usize>,
@@ -34,6 +36,7 @@ impl Hub {
         Arc::new(Self {
             socket_type,
             stop: CancellationToken::new(),
+            monitors: Monitors::default(),
             // A REQ has no events; it looks at its peers only when it is used.
             table: Mutex::new(Table::new(config.clone(), socket_type != SocketType::Req)),
             config,
@@ -50,11 +53,19 @@ impl Hub {
     pub(crate) fn admit(
         self: &Arc<Self>,
         origin: Origin,
-        address: impl Into<Box<str>>,
+        address: impl Into<Arc<str>>,
     ) -> Option<Link> {
-        let id = self.table().admit()?;
+        let address = address.into();
+        let Some(id) = self.table().admit() else {
+            self.monitors.tell(|| MonitorEvent::Refused(address));
+            return None;
+        };
         self.links.send_modify(|links| *links += 1);
-        Some(Link { hub: self.clone(), id, origin, address: address.into() })
+        self.monitors.tell(|| match origin {
+            Origin::Peer => MonitorEvent::Accepted(address.clone()),
+            Origin::Local => MonitorEvent::Connected(address.clone()),
+        });
+        Some(Link { hub: self.clone(), id, origin, address, joined: false, ended: false })
     }
 
     pub(super) fn poll_event<T>(
@@ -99,7 +110,9 @@ pub(crate) struct Link {
     hub: Arc<Hub>,
     id: PeerId,
     origin: Origin,
-    address: Box<str>,
+    address: Arc<str>,
+    joined: bool,
+    ended: bool,
 }
 
 impl Link {
@@ -116,7 +129,21 @@ impl Link {
     }
 
     pub(crate) fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
-        self.hub.table().join(self.id, self.origin, std::mem::take(&mut self.address), info)
+        self.hub.table().join(self.id, self.origin, self.address.clone(), info)?;
+        self.joined = true;
+        self.hub.monitors.tell(|| MonitorEvent::HandshakeSucceeded(self.address.clone()));
+        Ok(())
+    }
+
+    /// Whether the handshake has been finished.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// So many bytes of an unfinished message are held for the peer. Says whether there may be more;
+    /// if not, the task is woken when there may.
+    pub(crate) fn hold(&self, bytes: usize) -> bool {
+        self.hub.table().hold(self.id, bytes)
     }
 
     pub(crate) fn exchange(
@@ -128,8 +155,17 @@ impl Link {
         self.hub.table().exchange(self.id, incoming, outgoing, task)
     }
 
-    pub(crate) fn leave(&self, reason: LeaveReason) {
-        self.hub.table().leave(self.id, reason);
+    /// The connection is over. The first reason counts.
+    pub(crate) fn leave(&mut self, reason: LeaveReason) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.hub.table().end(self.id, reason.clone());
+        let address = self.address.clone();
+        self.hub.monitors.tell(|| match self.joined {
+            true => MonitorEvent::Disconnected(address, reason),
+            false => MonitorEvent::HandshakeFailed(address, reason),
+        });
     }
 }
 

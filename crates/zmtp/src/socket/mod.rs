@@ -1,8 +1,10 @@
 //! Sockets: what an application sends and receives, over any number of connections.
 
 mod base;
+mod budget;
 mod entry;
 mod hub;
+mod monitor;
 mod peer;
 mod req;
 mod router;
@@ -11,6 +13,7 @@ mod table;
 use std::hash::{BuildHasher, RandomState};
 
 pub(crate) use hub::{Hub, Link};
+pub use monitor::{Monitor, MonitorEvent};
 pub use peer::{LeaveReason, Origin, Peer, PeerId};
 pub use req::{Req, ReqError};
 pub use router::{Router, RouterEvent};

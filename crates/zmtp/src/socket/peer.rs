@@ -54,7 +54,7 @@ pub struct Peer {
     pub origin: Origin,
     /// Where it is, in the notation of an endpoint: the address it connected from, or the one it
     /// was connected to.
-    pub address: Box<str>,
+    pub address: Arc<str>,
     /// What it said of itself.
     pub info: Arc<PeerInfo>,
 }
@@ -73,6 +73,13 @@ pub enum LeaveReason {
     Duplicate,
     /// Another connection took its identity over.
     Replaced,
+    /// It did not take what was written to it in time.
+    WriteTimeout,
+    /// Its handshake was not over when too many others wanted to begin theirs.
+    Evicted,
+    /// It had sent more of an unfinished message than any other when all peers together held more
+    /// than they may.
+    OverBudget,
     /// This side ended the connection.
     Local,
 }
@@ -85,6 +92,11 @@ impl fmt::Display for LeaveReason {
             Self::Io(kind) => kind.fmt(f),
             Self::Duplicate => f.write_str("its identity is taken"),
             Self::Replaced => f.write_str("another connection took its identity over"),
+            Self::WriteTimeout => f.write_str("did not take what was written to it in time"),
+            Self::Evicted => f.write_str("too many handshakes at a time, and its was the oldest"),
+            Self::OverBudget => {
+                f.write_str("too many bytes held for all peers, and its message was the largest")
+            }
             Self::Local => f.write_str("closed by this side"),
         }
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::base::Base;
+use super::monitor::Monitor;
 use super::peer::{LeaveReason, Origin, Peer, PeerId};
 use super::router::RouterEvent;
 use super::table::Table;
@@ -129,6 +130,12 @@ impl Req {
     /// An [`EndpointError`] for a wildcard.
     pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
         self.base.connect(endpoint)
+    }
+
+    /// What happens to endpoints and connections from now on, handshakes that fail included.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.base.hub.monitors.subscribe()
     }
 
     /// Sends a request, waiting for a peer if there is none, and waits for the reply. A request

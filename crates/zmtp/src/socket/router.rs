@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 
 use super::base::Base;
+use super::monitor::Monitor;
 use super::peer::{LeaveReason, Peer, PeerId};
 use super::table::Table;
 use crate::config::{Config, ConfigError};
@@ -101,6 +102,12 @@ impl Router {
     /// An [`EndpointError`] for a wildcard.
     pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
         self.base.connect(endpoint)
+    }
+
+    /// What happens to endpoints and connections from now on, handshakes that fail included.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.base.hub.monitors.subscribe()
     }
 
     /// The next message and the peer it is from, or `None` once the socket is closed. Joins and

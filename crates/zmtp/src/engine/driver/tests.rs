@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 
 use super::*;
 use crate::proto::GREETING;
-use crate::{Config, Limits, PeerId, ProtocolError, Router, RouterEvent};
+use crate::{Config, Heartbeat, Limits, MonitorEvent, PeerId, ProtocolError, Router, RouterEvent};
 
 const READY_REQ: &[u8] = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
 
@@ -172,6 +172,99 @@ async fn a_peer_that_has_shaken_hands_may_be_silent_for_ever() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     fixture.raw.write_all(b"\x01\x00\x00\x01x").await.unwrap();
     assert!(fixture.router.recv().await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_of_what_is_written_is_given_up() {
+    let config = Config::default().with_write_timeout(Duration::from_secs(4));
+    let (mut fixture, peer) = Fixture::ready(config).await;
+    fixture.router.send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
+    let start = Instant::now();
+    // As long as it takes something now and then it is merely slow.
+    for _ in 0..5 {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        fixture.raw.read_exact(&mut [0; 1000]).await.unwrap();
+    }
+    assert_eq!(fixture.left().await, LeaveReason::WriteTimeout);
+    assert_eq!(start.elapsed().as_secs(), 15 + 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_gets_pings_and_is_given_up() {
+    let heartbeat = Heartbeat::every(Duration::from_secs(1))
+        .with_timeout(Duration::from_secs(3))
+        .with_ttl(Duration::from_secs(5));
+    let (mut fixture, _) = Fixture::ready(Config::default().with_heartbeat(heartbeat)).await;
+    let start = Instant::now();
+    let mut ping = [0; 9];
+    for _ in 0..10 {
+        fixture.raw.read_exact(&mut ping).await.unwrap();
+        assert_eq!(&ping, b"\x04\x07\x04PING\x00\x32");
+        fixture.raw.write_all(b"\x04\x05\x04PONG").await.unwrap();
+    }
+    assert_eq!(start.elapsed().as_secs(), 10);
+    assert_eq!(fixture.left().await, LeaveReason::Protocol(ProtocolError::HeartbeatTimeout));
+    assert_eq!(start.elapsed().as_secs(), 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_takes_longer_than_the_timeout_is_a_sign_of_life() {
+    let heartbeat = Heartbeat::every(Duration::from_secs(1));
+    let (mut fixture, _) = Fixture::ready(Config::default().with_heartbeat(heartbeat)).await;
+    fixture.raw.write_all(b"\x00\x14").await.unwrap();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        fixture.raw.write_all(b"x").await.unwrap();
+    }
+    let (_, message) = fixture.router.recv().await.unwrap();
+    assert_eq!(message.body_size(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peers_time_to_live_is_kept_for_it() {
+    let (mut fixture, _) = Fixture::ready(Config::default()).await;
+    let start = Instant::now();
+    fixture.raw.write_all(b"\x04\x07\x04PING\x02\xBC").await.unwrap();
+    assert_eq!(fixture.left().await, LeaveReason::Protocol(ProtocolError::HeartbeatTimeout));
+    assert_eq!(start.elapsed().as_secs(), 70, "700 tenths of a second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_req_that_speaks_3_0_is_sent_no_ping() {
+    let config = Config::default().with_heartbeat(Heartbeat::every(Duration::from_secs(1)));
+    let mut fixture = Fixture::new(config, 1024);
+    let mut greeting = GREETING;
+    greeting[11] = 0;
+    fixture.raw.write_all(&[&greeting[..], READY_REQ].concat()).await.unwrap();
+    let mut hello = [0; 64 + 43];
+    fixture.raw.read_exact(&mut hello).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let nothing = tokio::time::timeout(Duration::ZERO, fixture.raw.read(&mut hello)).await;
+    assert!(nothing.is_err());
+}
+
+#[tokio::test]
+async fn an_unfinished_message_beyond_the_budget_ends_its_connection() {
+    let config = Config::default().with_max_total_bytes(1 << 20);
+    let (mut fixture, _) = Fixture::ready(config).await;
+    fixture.raw.write_all(b"\x02\0\0\0\0\x01\0\0\0").await.unwrap();
+    let flood =
+        tokio::spawn(async move { while fixture.raw.write_all(&[0; 4096]).await.is_ok() {} });
+    let Some(RouterEvent::Left(_, reason)) = fixture.router.recv_event().await else { panic!() };
+    assert_eq!(reason, LeaveReason::OverBudget);
+    flood.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_monitor_tells_what_was_seen_of_a_peer_that_speaks_something_else() {
+    let mut fixture = Fixture::new(Config::default(), 1024);
+    let mut monitor = fixture.router.monitor();
+    fixture.raw.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+    let reason = LeaveReason::Protocol(ProtocolError::NotZmtp(b'G'));
+    let event = MonitorEvent::HandshakeFailed("raw".into(), reason);
+    assert_eq!(monitor.recv().await, Some(event));
+    drop(fixture.router);
+    assert_eq!(monitor.recv().await, None);
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::proto::{SocketType, Version};
+use crate::config::{DuplicateIdentity, Release};
+use crate::error::SendErrorKind;
+use crate::message::Message;
+use crate::proto::{PeerInfo, SocketType, Version};
+use crate::socket::peer::Origin;
+use crate::socket::router::RouterEvent;
 
 struct Fixture {
     table: Table,
@@ -119,11 +124,63 @@ fn ids_are_never_given_twice() {
 fn connections_beyond_the_limit_find_no_place_until_one_is_free() {
     let mut fixture = Fixture::new(Config::default().with_max_connections(2));
     let a = fixture.join("A");
-    fixture.table.admit().unwrap();
+    fixture.join("B");
+    fixture.events();
     assert_eq!(fixture.table.admit(), None);
     fixture.table.leave(a, LeaveReason::Closed);
     fixture.events();
     assert!(fixture.table.admit().is_some());
+}
+
+#[test]
+fn the_oldest_handshake_makes_room_for_a_new_connection() {
+    for config in [
+        Config::default().with_max_connections(3),
+        Config::default().with_max_pending_handshakes(2),
+    ] {
+        let mut fixture = Fixture::new(config);
+        let joined = fixture.join("A");
+        let silent = [0, 1].map(|_| fixture.table.admit().unwrap());
+        for i in 0..100 {
+            let newcomer = fixture.table.admit().unwrap();
+            if let Some(&oldest) = silent.get(i) {
+                assert_eq!(fixture.deliver(oldest, &[]).1, Order::Abort(LeaveReason::Evicted));
+                fixture.table.end(oldest, LeaveReason::Evicted);
+            }
+            assert_eq!(fixture.deliver(newcomer, &[]).1, Order::Run);
+            assert_eq!(fixture.deliver(joined, &[]).1, Order::Run);
+        }
+    }
+}
+
+#[test]
+fn unfinished_messages_beyond_the_budget_cost_the_peer_with_the_largest() {
+    let mut fixture = Fixture::new(Config::default().with_max_total_bytes(2000));
+    let (small, large) = (fixture.join("A"), fixture.join("B"));
+    assert!(fixture.table.hold(small, 400));
+    assert!(fixture.table.hold(large, 600));
+    assert_eq!(fixture.deliver(large, &[]).1, Order::Run);
+    fixture.table.hold(small, 401);
+    assert_eq!(fixture.deliver(large, &[]).1, Order::Abort(LeaveReason::OverBudget));
+    assert_eq!(fixture.deliver(small, &[]).1, Order::Run);
+    assert!(fixture.table.hold(small, 1000), "what it had is free again");
+}
+
+#[test]
+fn large_messages_wait_while_the_queues_use_up_the_budget() {
+    let mut fixture = Fixture::new(Config::default().with_max_total_bytes(42));
+    let (a, b) = (fixture.join("A"), fixture.join("B"));
+    // One message of a peer is always taken in, and no second one beyond the budget.
+    assert_eq!(fixture.deliver(a, &["sixteen bytes...", "x"]).0, 2);
+    assert_eq!(fixture.deliver(b, &["x", "x"]).0, 1);
+    assert!(!fixture.table.hold(b, 1), "24 of 21 bytes are in use");
+    assert_eq!(fixture.table.send(a, Message::from("x")), Ok(()));
+    let error = fixture.table.send(a, Message::from("y")).unwrap_err();
+    assert_eq!(error.kind(), SendErrorKind::Full);
+    fixture.deliver(a, &[]);
+    assert_eq!(fixture.events(), ["+A", "+B", "sixteen bytes...", "x", "x"]);
+    assert!(fixture.table.hold(b, 1));
+    assert_eq!(fixture.deliver(b, &["x"]).0, 1);
 }
 
 #[test]

@@ -1,0 +1,81 @@
+//! [`Monitor`]: what happens to a socket's endpoints and connections.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::peer::LeaveReason;
+use crate::endpoint::Endpoint;
+
+/// Events that wait for a monitor before the oldest are dropped.
+const CAPACITY: usize = 1024;
+
+/// Something that happened to an endpoint or a connection, in the spirit of `zmq_socket_monitor`.
+///
+/// Addresses are in the notation of endpoints: where the peer connected from, or what it was
+/// connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MonitorEvent {
+    /// An endpoint was bound.
+    Listening(Endpoint),
+    /// A connection could not be accepted, for instance for want of descriptors. Listening goes on
+    /// after a pause.
+    AcceptFailed(Endpoint, io::ErrorKind),
+    /// A connection was accepted. Its handshake begins.
+    Accepted(Arc<str>),
+    /// A connection was closed as soon as it was made: there are as many as there may be.
+    Refused(Arc<str>),
+    /// A connection was made. Its handshake begins.
+    Connected(Arc<str>),
+    /// An attempt to connect failed. The next one follows after a pause.
+    ConnectFailed(Arc<str>, io::ErrorKind, Duration),
+    /// A handshake is over; the peer has joined.
+    HandshakeSucceeded(Arc<str>),
+    /// A connection ended before its handshake was over.
+    HandshakeFailed(Arc<str>, LeaveReason),
+    /// A connection ended after its handshake.
+    Disconnected(Arc<str>, LeaveReason),
+    /// An endpoint is no longer bound.
+    Closed(Endpoint),
+    /// So many events were dropped because nobody received them.
+    Missed(u64),
+}
+
+/// Receives [`MonitorEvent`]s from the moment it was made.
+#[derive(Debug)]
+pub struct Monitor(broadcast::Receiver<MonitorEvent>);
+
+impl Monitor {
+    /// The next event, or `None` once the socket is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, no event is lost.
+    pub async fn recv(&mut self) -> Option<MonitorEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(MonitorEvent::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+/// Where events are told. Costs nothing until somebody listens.
+#[derive(Debug, Default)]
+pub(crate) struct Monitors(OnceLock<broadcast::Sender<MonitorEvent>>);
+
+impl Monitors {
+    pub(super) fn subscribe(&self) -> Monitor {
+        Monitor(self.0.get_or_init(|| broadcast::Sender::new(CAPACITY)).subscribe())
+    }
+
+    pub(crate) fn tell(&self, event: impl FnOnce() -> MonitorEvent) {
+        if let Some(sender) = self.0.get() {
+            // An error says that nobody listens any more.
+            let _ = sender.send(event());
+        }
+    }
+}

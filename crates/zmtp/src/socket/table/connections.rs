@@ -1,0 +1,216 @@
+//! The table as connection tasks use it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytes::Bytes;
+
+use super::{Order, Phase, Slot, Table};
+use crate::config::{Config, DuplicateIdentity, Release};
+use crate::message::Message;
+use crate::proto::PeerInfo;
+use crate::socket::entry::Entry;
+use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
+
+impl Table {
+    /// A place for a new connection, unless the socket is closing or has as many as it may. The
+    /// oldest one in its handshake makes room for it.
+    pub(in crate::socket) fn admit(&mut self) -> Option<PeerId> {
+        if self.phase != Phase::Open {
+            return None;
+        }
+        let mut handshaking = std::mem::take(&mut self.handshaking);
+        handshaking.retain(|&id| self.entry(id).is_some_and(|entry| entry.is_handshaking()));
+        self.handshaking = handshaking;
+        let taken = self.slots.len() - self.free.len() - self.evicted;
+        let crowded = self.handshaking.len() >= self.config.max_pending_handshakes;
+        if crowded || taken >= self.config.max_connections {
+            let oldest = self.handshaking.pop_front()?;
+            self.evicted += 1;
+            self.leave(oldest, LeaveReason::Evicted);
+        }
+        let slot = if let Some(slot) = self.free.pop() {
+            slot
+        } else {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).ok()?
+        };
+        let place = self.slots.get_mut(slot as usize)?;
+        place.entry = Some(Box::new(Entry::new()));
+        let id = PeerId { slot, generation: place.generation };
+        self.handshaking.push_back(id);
+        Some(id)
+    }
+
+    /// The handshake is over. An error is why the connection may not stay.
+    pub(in crate::socket) fn join(
+        &mut self,
+        id: PeerId,
+        origin: Origin,
+        address: Arc<str>,
+        info: Arc<PeerInfo>,
+    ) -> Result<(), LeaveReason> {
+        let name = info.identity.clone();
+        if !name.is_empty() {
+            self.claim(&name)?;
+            self.names.entry(name.clone()).or_default().push(id);
+        }
+        let routing_id = if name.is_empty() { self.make_name() } else { name };
+        let entry = self.entry(id).ok_or(LeaveReason::Local)?;
+        entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
+        self.schedule(id);
+        Ok(())
+    }
+
+    /// Settles who may bear `name` from now on.
+    fn claim(&mut self, name: &Bytes) -> Result<(), LeaveReason> {
+        let bearers = self.names.get(name).cloned().unwrap_or_default();
+        for id in bearers {
+            let policy = self.config.duplicate_identity;
+            let Some(entry) = self.entry(id) else { continue };
+            if entry.is_live() {
+                match policy {
+                    DuplicateIdentity::Reject => return Err(LeaveReason::Duplicate),
+                    DuplicateIdentity::Allow => continue,
+                    DuplicateIdentity::Handover => self.leave(id, LeaveReason::Replaced),
+                }
+            }
+            self.expedite(id);
+        }
+        Ok(())
+    }
+
+    /// What is left to report of a peer that is gone comes before anything else, so that nobody
+    /// hears of its successor first.
+    fn expedite(&mut self, id: PeerId) {
+        let Some(entry) = self.entry(id) else { return };
+        entry.expedited = true;
+        self.turns.retain(|&other| other != id);
+        self.turns.push_front(id);
+    }
+
+    fn make_name(&mut self) -> Bytes {
+        let number = self.next_name;
+        self.next_name = number.wrapping_add(1);
+        let mut name = [0; 5];
+        name[1..].copy_from_slice(&number.to_be_bytes());
+        Bytes::copy_from_slice(&name)
+    }
+
+    /// Moves messages between a connection task and its peer's queues: from `incoming` as far as
+    /// there is room, and all there is to `outgoing` if that is empty.
+    pub(in crate::socket) fn exchange(
+        &mut self,
+        id: PeerId,
+        incoming: &mut VecDeque<Message>,
+        outgoing: &mut VecDeque<Message>,
+        task: &Waker,
+    ) -> Order {
+        let phase = self.phase;
+        let Some(entry) = self.entry(id) else { return Order::Abort(LeaveReason::Local) };
+        if let Some(reason) = &entry.left {
+            return Order::Abort(reason.clone());
+        }
+        if phase == Phase::Closed {
+            return Order::Abort(LeaveReason::Local);
+        }
+        match &mut entry.task {
+            Some(known) => known.clone_from(task),
+            none => *none = Some(task.clone()),
+        }
+        let mut taken = 0;
+        if outgoing.is_empty() && !entry.outbox.messages.is_empty() {
+            std::mem::swap(&mut entry.outbox.messages, outgoing);
+            taken = std::mem::take(&mut entry.outbox.bytes);
+        }
+        if taken > 0 {
+            self.dequeue(taken);
+        }
+        if phase == Phase::Closing {
+            return Order::Finish;
+        }
+        if !incoming.is_empty() {
+            self.deliver(id, incoming);
+        }
+        Order::Run
+    }
+
+    /// Moves messages into a peer's inbox as far as there is room.
+    fn deliver(&mut self, id: PeerId, incoming: &mut VecDeque<Message>) {
+        let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
+        let Some(slot) = self.slots.get_mut(id.index()) else { return };
+        let Some(entry) = slot.entry.as_deref_mut() else { return };
+        while let Some(message) = incoming.front() {
+            let count = entry.inbox.messages.len() + entry.held;
+            let size = message.wire_size();
+            let alone = entry.inbox.messages.is_empty();
+            let fits = entry.inbox.bytes.saturating_add(size) <= recv_hwm_bytes
+                && self.budget.has_room(size);
+            if count >= recv_hwm || !(fits || alone) {
+                break;
+            }
+            self.budget.enqueue(size);
+            entry.inbox.bytes += size;
+            entry.inbox.messages.extend(incoming.pop_front());
+        }
+        entry.stalled = !incoming.is_empty();
+        if !entry.inbox.messages.is_empty() {
+            self.schedule(id);
+        }
+    }
+
+    /// So many bytes are held of a message that is not complete. Says whether there may be more.
+    pub(in crate::socket) fn hold(&mut self, id: PeerId, bytes: usize) -> bool {
+        let Some(entry) = self.entry(id) else { return true };
+        let before = std::mem::replace(&mut entry.unfinished, bytes);
+        if self.budget.hold(before, bytes) && bytes > before {
+            let largest = self.ids().max_by_key(|&id| self.peek(id).map(|entry| entry.unfinished));
+            if let Some(largest) = largest {
+                self.leave(largest, LeaveReason::OverBudget);
+            }
+        }
+        if bytes == 0 || self.budget.has_room(0) {
+            return true;
+        }
+        if let Some(entry) = self.entry(id).filter(|entry| !entry.starved) {
+            entry.starved = true;
+            self.budget.wait(id);
+        }
+        false
+    }
+
+    /// The connection is to end. Its name is free from now on.
+    pub(in crate::socket) fn leave(&mut self, id: PeerId, reason: LeaveReason) {
+        let explicit = self.config.release == Release::Explicit;
+        let Some(entry) = self.entry(id) else { return };
+        if entry.left.is_some() {
+            return;
+        }
+        entry.left = Some(reason);
+        entry.wake_task();
+        let mut dropped = std::mem::take(&mut entry.outbox).bytes;
+        if explicit {
+            dropped += std::mem::take(&mut entry.inbox).bytes;
+        }
+        let unheard = !entry.announced && entry.inbox.messages.is_empty();
+        let unfinished = std::mem::take(&mut entry.unfinished);
+        let has_joined = entry.peer.is_some();
+        self.budget.hold(unfinished, 0);
+        self.dequeue(dropped);
+        if has_joined && unheard && !self.reports_all {
+            self.forget(id);
+        } else if has_joined {
+            self.schedule(id);
+        }
+    }
+
+    /// The connection is over and its task ends.
+    pub(in crate::socket) fn end(&mut self, id: PeerId, reason: LeaveReason) {
+        self.leave(id, reason);
+        let Some(entry) = self.entry(id).filter(|entry| entry.peer.is_none()) else { return };
+        let evicted = entry.left == Some(LeaveReason::Evicted);
+        self.evicted -= usize::from(evicted);
+        self.forget(id);
+    }
+}
