@@ -95,6 +95,8 @@
 )]
 
 #[cfg(feature = "tokio")]
+pub mod codec;
+#[cfg(feature = "tokio")]
 mod config;
 mod endpoint;
 #[cfg(feature = "tokio")]
@@ -105,6 +107,8 @@ mod message;
 pub mod proto;
 #[cfg(feature = "tokio")]
 mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "tokio")]
 pub use config::{Config, ConfigError, DuplicateIdentity, Release};

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::error::ProtocolError;
+use crate::proto::FrameHeader;
+
 /// Limits on what one peer may send. All are on by default; "no limit" does not exist.
 ///
 /// | limit | default |
@@ -60,6 +63,18 @@ impl Limits {
     #[must_use]
     pub fn with_max_frames(self, max_frames: usize) -> Self {
         Self { max_frames, ..self }
+    }
+
+    /// Holds a frame's header against the limits for one frame. Returns the size of its body.
+    pub(crate) fn admit(&self, header: FrameHeader) -> Result<usize, ProtocolError> {
+        let Self { max_command_size, max_frame_size, .. } = *self;
+        let within = |max: usize| usize::try_from(header.len).ok().filter(|&size| size <= max);
+        if header.is_command() {
+            let error = ProtocolError::CommandTooLarge { size: header.len, max: max_command_size };
+            return within(max_command_size).ok_or(error);
+        }
+        let error = ProtocolError::FrameTooLarge { size: header.len, max: max_frame_size };
+        within(max_frame_size).ok_or(error)
     }
 
     /// Sets [`max_command_size`](Self::max_command_size).

@@ -79,7 +79,7 @@ impl Listener {
         hub.monitors.tell(|| MonitorEvent::Closed(self.endpoint.clone()));
     }
 
-    async fn accept(&self) -> io::Result<(Stream, String)> {
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;

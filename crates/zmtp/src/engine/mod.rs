@@ -11,6 +11,8 @@ use std::time::Instant;
 pub use bind_error::{BindError, BindErrorKind};
 pub(crate) use dial::dial;
 pub(crate) use listen::Listener;
+#[cfg(feature = "testing")]
+pub(crate) use stream::Stream;
 
 /// The time as the runtime has it, so that paused time reaches the protocol core.
 pub(crate) fn now() -> Instant {

@@ -11,14 +11,14 @@ use super::listen::abstract_address;
 use crate::endpoint::{Endpoint, Kind};
 
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Stream {
     /// Connects to the first address of `endpoint` that answers.
-    pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
+    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
         match endpoint.kind() {
             Kind::Tcp { host, port } => Self::tcp(TcpStream::connect((&**host, *port)).await?),
             Kind::Path(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),

@@ -86,15 +86,11 @@ impl Assembler {
 
     /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
     fn admit(&self, header: FrameHeader) -> Result<usize, ProtocolError> {
-        let Limits { max_command_size, max_frame_size, max_message_size, max_frames, .. } =
-            self.limits;
-        let within = |max: usize| usize::try_from(header.len).ok().filter(|&size| size <= max);
+        let Limits { max_message_size, max_frames, .. } = self.limits;
+        let size = self.limits.admit(header)?;
         if header.is_command() {
-            let error = ProtocolError::CommandTooLarge { size: header.len, max: max_command_size };
-            return within(max_command_size).ok_or(error);
+            return Ok(size);
         }
-        let error = ProtocolError::FrameTooLarge { size: header.len, max: max_frame_size };
-        let size = within(max_frame_size).ok_or(error)?;
         if self.frames >= max_frames {
             return Err(ProtocolError::TooManyFrames { max: max_frames });
         }
