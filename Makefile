@@ -2,7 +2,7 @@
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 STATIC := target/$(HOST)/release/broker
-FUZZ := greeting frames command connection
+FUZZ := greeting frames command acceptor connector pair round_trip endpoint
 FUZZ_SECONDS ?= 10
 PYTHON ?= python3
 

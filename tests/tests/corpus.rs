@@ -1,6 +1,6 @@
 //! The fuzz targets' checks, on the committed corpora.
 
-#[path = "../../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/checks.rs"]
 #[expect(unreachable_pub, reason = "it is a crate of its own elsewhere")]
 mod targets;
 
@@ -38,6 +38,26 @@ fn command() {
 }
 
 #[test]
-fn connection() {
-    replay("connection", targets::connection);
+fn acceptor() {
+    replay("acceptor", targets::acceptor);
+}
+
+#[test]
+fn connector() {
+    replay("connector", targets::connector);
+}
+
+#[test]
+fn pair() {
+    replay("pair", targets::pair);
+}
+
+#[test]
+fn round_trip() {
+    replay("round_trip", targets::round_trip);
+}
+
+#[test]
+fn endpoint() {
+    replay("endpoint", targets::endpoint);
 }
