@@ -107,7 +107,7 @@ pub fn command(data: &[u8]) {
                 if let Ok(info) = PeerInfo::decode(ours, version, properties) {
                     assert!(ours.accepts(info.socket_type));
                     assert!(info.identity.len() <= 255 && info.identity.first() != Some(&0));
-                    assert!(info.properties.iter().all(|(name, _)| !name.is_empty()));
+                    assert!(info.properties().all(|(name, _)| !name.is_empty()));
                 }
             }
         }

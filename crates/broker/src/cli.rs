@@ -8,6 +8,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use zmtp::Endpoint;
 
+use crate::output::note;
+
 /// An LRU request queue between ordinary ZeroMQ clients and workers, without libzmq.
 #[derive(Debug, Parser)]
 #[command(name = "broker", version, propagate_version = true)]
@@ -108,7 +110,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Err(ExitCode::from(2))
         }
         _ => {
-            eprintln!("broker: {}", sentence(&error.to_string()));
+            note(sentence(&error.to_string()));
             Err(ExitCode::from(2))
         }
     }

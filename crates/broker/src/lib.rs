@@ -38,4 +38,4 @@ mod queue;
 mod service;
 
 pub use queue::{Action, Counters, Queue, Side, Violation};
-pub use service::{Broker, Config, Outcome, StartError};
+pub use service::{Broker, Config, Outcome, Report, StartError, backend_limits};

@@ -10,6 +10,7 @@
 
 mod cli;
 mod commands;
+mod output;
 mod signals;
 
 use std::process::ExitCode;
@@ -23,11 +24,16 @@ fn main() -> ExitCode {
     // than it brings.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(command)),
+        Ok(runtime) => {
+            let result = runtime.block_on(commands::run(command));
+            // A host name that is being looked up is not waited for.
+            runtime.shutdown_background();
+            result
+        }
         Err(error) => Err(format!("cannot start the runtime: {error}").into()),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("broker: {error}");
+        output::note(error);
         ExitCode::FAILURE
     })
 }

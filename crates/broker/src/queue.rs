@@ -35,6 +35,18 @@ use workers::{Job, Workers};
 /// Workers that may be lost, or answer something else, over one request before it is given up.
 const MAX_ATTEMPTS: u32 = 3;
 
+/// Times a worker may send something else than the reply before it gets nothing more.
+const MAX_STRIKES: u32 = 3;
+
+/// Frames in front of a delimiter, and bytes in them, that are taken for an envelope.
+const MAX_STACK_FRAMES: usize = 16;
+const MAX_STACK_BYTES: usize = 4 << 10;
+
+/// What the envelope of a request to a worker, or of a reply from one, may have more than the request
+/// of a client: a stack, two delimiters and the client's address.
+pub(crate) const ENVELOPE_FRAMES: usize = MAX_STACK_FRAMES + 3;
+pub(crate) const ENVELOPE_COST: usize = MAX_STACK_BYTES + 255 + 64 * ENVELOPE_FRAMES;
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -64,7 +76,7 @@ pub enum Side {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
-    /// There is no empty frame, or nothing behind it.
+    /// There is no empty frame within the first 16 frames and 4 KiB, or nothing behind it.
     NoDelimiter,
     /// READY from a worker that is idle already.
     DuplicateReady,
@@ -72,8 +84,11 @@ pub enum Violation {
     ReadyWhileBusy,
     /// Something other than READY from a worker that owes no reply.
     UnaskedReply,
-    /// Something that is not the reply to the worker's request.
+    /// Something that is not the reply to the worker's request. After three of these the worker gets
+    /// nothing more until it connects again.
     WrongReply,
+    /// READY from a worker that gets nothing more.
+    Quarantined,
 }
 
 impl fmt::Display for Violation {
@@ -86,6 +101,7 @@ impl fmt::Display for Violation {
             Self::DuplicateReady => "READY from a worker that is idle already",
             Self::ReadyWhileBusy => "READY from a worker that owes a reply",
             Self::UnaskedReply => "a reply from a worker that owes none",
+            Self::Quarantined => "READY from a worker whose replies were wrong three times",
             Self::WrongReply => "a reply that does not begin with the client's address",
         })
     }
@@ -195,6 +211,7 @@ impl Queue {
         message.skip(1);
         let is_ready = message.len() == 1 && message.part(0) == Some(&*self.ready);
         let violation = match (self.workers.take_job(worker), is_ready) {
+            (None, true) if self.workers.is_quarantined(worker) => Some(Violation::Quarantined),
             (None, true) => self.workers.is_idle(worker).then_some(Violation::DuplicateReady),
             (None, false) => Some(Violation::UnaskedReply),
             (Some(job), true) => {
@@ -206,7 +223,8 @@ impl Queue {
         // The reply has left before its worker is idle again. One that owes nothing is ready only
         // if it says so.
         match violation {
-            Some(Violation::DuplicateReady | Violation::UnaskedReply) => {}
+            Some(Violation::DuplicateReady | Violation::UnaskedReply | Violation::Quarantined) => {}
+            Some(Violation::WrongReply) if self.workers.strike(worker) => {}
             _ => self.workers.set_idle(worker, stack),
         }
         if let Some(violation) = violation {
@@ -336,11 +354,14 @@ impl Queue {
 
 /// Splits the frames in front of the first empty one off. There has to be one, and a body.
 fn split_envelope(mut message: Message) -> Option<(Vec<Bytes>, Message)> {
-    let depth = message.parts().position(<[u8]>::is_empty)?;
-    if depth + 1 >= message.len() {
+    let depth = message.parts().take(MAX_STACK_FRAMES + 1).position(<[u8]>::is_empty)?;
+    let bytes: usize = message.parts().take(depth).map(<[u8]>::len).sum();
+    if depth + 1 >= message.len() || bytes > MAX_STACK_BYTES {
         return None;
     }
-    let stack = (0..depth).filter_map(|_| message.pop_front()).collect();
+    // Copies, which do not keep the message they came with.
+    let stack = message.parts().take(depth).map(Bytes::copy_from_slice).collect();
+    message.skip(depth);
     Some((stack, message))
 }
 

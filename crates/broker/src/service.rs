@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -14,7 +14,13 @@ use zmtp::{
     SendErrorKind,
 };
 
-use crate::queue::{Action, Counters, Queue, Side, Violation};
+use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side, Violation};
+
+/// From a connection to READY.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reports of dropped messages in a second; a flood of them is counted and no more.
+const REPORTS_PER_SECOND: u32 = 10;
 
 /// Events taken from a socket before what follows from them is carried out.
 const BATCH: usize = 64;
@@ -63,6 +69,16 @@ impl Default for Config {
             drain: Duration::from_secs(10),
         }
     }
+}
+
+/// The limits of a worker's connection, at either end, where clients may send messages of this many
+/// bytes: what the queue puts in front of a request has to fit as well.
+#[must_use]
+pub fn backend_limits(max_message_size: usize) -> Limits {
+    let limits = Limits::default();
+    limits
+        .with_max_message_size(max_message_size.saturating_add(ENVELOPE_COST))
+        .with_max_frames(limits.max_frames + ENVELOPE_FRAMES)
 }
 
 /// Why a broker did not start.
@@ -140,22 +156,25 @@ impl Broker {
     ///
     /// If the future is dropped before it is done, nothing listens.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let common =
-            zmtp::Config::default().with_max_connections(config.max_connections).with_limits(
-                Limits::default()
-                    .with_max_message_size(config.max_message_size)
-                    .with_handshake_timeout(Duration::from_secs(5)),
-            );
+        let common = zmtp::Config::default().with_max_connections(config.max_connections);
+        let limits = Limits::default().with_max_message_size(config.max_message_size);
         // Each client is its own, whatever it calls itself; a worker that comes back replaces what
         // is left of it.
         let frontend = Router::new(
             common
                 .clone()
+                .with_limits(limits.with_handshake_timeout(HANDSHAKE_TIMEOUT))
+                .with_recv_hwm_bytes(config.max_message_size)
                 .with_duplicate_identity(DuplicateIdentity::Allow)
                 .with_release(Release::Explicit)
                 .with_recv_hwm(config.read_ahead),
         )?;
-        let backend = Router::new(common.with_duplicate_identity(DuplicateIdentity::Handover))?;
+        let limits = backend_limits(config.max_message_size);
+        let backend = Router::new(
+            common
+                .with_limits(limits.with_handshake_timeout(HANDSHAKE_TIMEOUT))
+                .with_duplicate_identity(DuplicateIdentity::Handover),
+        )?;
         let frontend_endpoints = bind_all(&frontend, &config.frontend).await?;
         let backend_endpoints = bind_all(&backend, &config.backend).await?;
         Ok(Self {
@@ -182,9 +201,9 @@ impl Broker {
     }
 
     /// Calls `report` for messages that were dropped because something was wrong with them, at most
-    /// once for each peer and fault in a row.
+    /// ten times a second.
     #[must_use]
-    pub fn on_violation(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
+    pub fn on_report(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
         self.reports.report = Some(Box::new(report));
         self
     }
@@ -232,7 +251,7 @@ impl Broker {
 
     fn poll_events(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         events: &mut (Vec<RouterEvent>, Vec<RouterEvent>),
     ) -> Poll<()> {
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
@@ -266,6 +285,7 @@ impl Broker {
             match action {
                 Action::Dispatch(worker, message) => {
                     if self.backend.send(worker, message).is_err() {
+                        self.backend.disconnect(worker);
                         self.queue.dispatch_failed(worker);
                     }
                 }
@@ -329,19 +349,26 @@ type OnReport = Box<dyn Fn(&Report) + Send>;
 #[derive(Default)]
 struct Reports {
     report: Option<OnReport>,
-    last: Option<(zmtp::PeerId, Violation)>,
+    /// The second that counts, and how many reports there were in it.
+    since: Option<Instant>,
+    count: u32,
 }
 
 impl fmt::Debug for Reports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reports").field("last", &self.last).finish_non_exhaustive()
+        f.debug_struct("Reports").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
 impl Reports {
     fn add(&mut self, socket: &Router, side: Side, id: zmtp::PeerId, violation: Violation) {
         let Some(report) = &self.report else { return };
-        if self.last.replace((id, violation)) == Some((id, violation)) {
+        if self.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
+            self.since = Some(Instant::now());
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(1);
+        if self.count > REPORTS_PER_SECOND {
             return;
         }
         let Some(peer) = socket.peer(id) else { return };

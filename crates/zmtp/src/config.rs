@@ -57,16 +57,16 @@ pub struct Config {
     pub max_total_bytes: usize,
     /// How long a peer may take none of the bytes that wait to be written to it.
     pub write_timeout: Duration,
-    /// Messages queued for one peer before a send to it fails. What has been handed to the system
-    /// is not counted. libzmq: `ZMQ_SNDHWM`.
+    /// Messages queued for one peer before a send to it fails. What its connection has taken to
+    /// write, at most as many again, is not counted. libzmq: `ZMQ_SNDHWM`.
     pub send_hwm: usize,
     /// Bytes queued for one peer before a send to it fails. One message is always taken.
     pub send_hwm_bytes: usize,
     /// Messages received from one peer and not [released](Self::release). At the mark its messages
     /// stay in the connection; that it leaves is still seen. libzmq: `ZMQ_RCVHWM`.
     pub recv_hwm: usize,
-    /// Bytes received from one peer and not yet taken by the application. One message is always
-    /// taken in.
+    /// Bytes received from one peer and not [released](Self::release). One message is always taken
+    /// in.
     pub recv_hwm_bytes: usize,
     /// When a message stops to count against [`recv_hwm`](Self::recv_hwm).
     pub release: Release,
@@ -183,6 +183,12 @@ impl Config {
         Self { recv_hwm: messages, ..self }
     }
 
+    /// Sets [`recv_hwm_bytes`](Self::recv_hwm_bytes).
+    #[must_use]
+    pub fn with_recv_hwm_bytes(self, bytes: usize) -> Self {
+        Self { recv_hwm_bytes: bytes, ..self }
+    }
+
     /// Sets [`release`](Self::release).
     #[must_use]
     pub fn with_release(self, release: Release) -> Self {
@@ -226,6 +232,9 @@ impl Config {
         }
         if self.heartbeat.is_some_and(|heartbeat| heartbeat.interval.is_zero()) {
             return wrong("heartbeat.interval", "it must be longer than nothing");
+        }
+        if self.reconnect_min < Duration::from_millis(1) {
+            return wrong("reconnect_min", "it must be at least 1 ms");
         }
         if self.reconnect_min > self.reconnect_max {
             return wrong("reconnect_min", "it is longer than reconnect_max");

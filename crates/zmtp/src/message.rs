@@ -144,6 +144,9 @@ impl Message {
     /// A message of copies of `parts` followed by the parts of this one.
     #[must_use]
     pub fn prefixed<T: AsRef<[u8]>>(&self, parts: &[T]) -> Self {
+        if parts.is_empty() {
+            return self.clone();
+        }
         let len = self.len + parts.len();
         if self.head.len() < SHARE_MIN {
             let head = encode_parts(parts, self.len > 0, &self.head);

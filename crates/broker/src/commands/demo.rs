@@ -11,6 +11,7 @@ use zmtp::{Endpoint, Message, ReqError};
 
 use super::worker::{Job, ready};
 use crate::cli::Demo;
+use crate::output::{note, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
@@ -49,7 +50,7 @@ pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
     queue.abort();
     let Demo { clients, workers } = options;
     let seconds = start.elapsed().as_secs_f64();
-    eprintln!("broker: {clients} requests answered by {workers} workers in {seconds:.1} s");
+    note(format_args!("{clients} requests answered by {workers} workers in {seconds:.1} s"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -58,7 +59,7 @@ async fn client(name: String, frontend: Endpoint) -> Result<(), String> {
     let mut req = super::req(name.clone(), &frontend).map_err(|error| error.to_string())?;
     let request = Message::from(fastrand::u8(1..=3).to_string());
     let reply = req.request(request).await.map_err(|error| error.to_string())?;
-    println!("{name:>11}: REP {:>2}", super::line(reply.part(0).unwrap_or_default()));
+    say(format_args!("{name:>11}: REP {:>2}", super::line(reply.part(0).unwrap_or_default())));
     req.close().await;
     Ok(())
 }
@@ -73,7 +74,7 @@ async fn worker(name: String, backend: Endpoint) -> Result<(), String> {
             Err(ReqError::PeerLost(_)) => return Err("the queue ended".into()),
             Err(error) => return Err(error.to_string()),
         };
-        println!("{}", job.log(&name));
+        say(job.log(&name));
         let seconds = std::str::from_utf8(job.request()).ok().and_then(|text| text.parse().ok());
         sleep(Duration::from_secs(seconds.unwrap_or(0))).await;
         next = job.reply(Some(&format!("OK from {name}")));

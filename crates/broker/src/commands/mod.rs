@@ -23,7 +23,10 @@ pub(crate) async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
 
 /// A REQ socket that announces `identity` and connects to `endpoint`.
 fn req(identity: String, endpoint: &zmtp::Endpoint) -> Result<Req, Box<dyn Error>> {
-    let req = Req::new(Config::default().with_identity(identity))?;
+    let config = Config::default()
+        .with_identity(identity)
+        .with_limits(broker::backend_limits(broker::Config::default().max_message_size));
+    let req = Req::new(config)?;
     req.connect(endpoint)?;
     Ok(req)
 }

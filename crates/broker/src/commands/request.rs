@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use zmtp::Message;
 
 use crate::cli::Request;
+use crate::output::say;
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
@@ -15,12 +16,16 @@ pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
     let mut req = super::req(options.identity, &options.connect)?;
     let patience = options.timeout.unwrap_or(Duration::MAX);
     let request = timeout(patience, req.request(Message::copy_from(&options.frames)));
-    tokio::select! {
-        reply = request => if let Ok(reply) = reply { reply?.parts().for_each(|part| println!("{}", super::line(part))) } else {
-            let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
-            return Err(format!("no reply from {endpoint} within {seconds} s").into());
-        },
+    let reply = tokio::select! {
+        reply = request => reply,
         () = signals.next() => return Err("interrupted before there was a reply".into()),
+    };
+    let Ok(reply) = reply else {
+        let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
+        return Err(format!("no reply from {endpoint} within {seconds} s").into());
+    };
+    for part in &reply? {
+        say(super::line(part));
     }
     req.close().await;
     Ok(ExitCode::SUCCESS)

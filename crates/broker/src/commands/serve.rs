@@ -8,6 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zmtp::Endpoint;
 
 use crate::cli::Serve;
+use crate::output::{note, say};
 use crate::signals::Signals;
 
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
@@ -27,14 +28,14 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
         ..Config::default()
     })
     .await?
-    .on_violation(|report| eprintln!("broker: {report}"));
+    .on_report(|report| note(report));
     for endpoint in broker.frontend() {
-        println!("frontend {endpoint}");
+        say(format_args!("frontend {endpoint}"));
     }
     for endpoint in broker.backend() {
-        println!("backend {endpoint}");
+        say(format_args!("backend {endpoint}"));
     }
-    println!("ready");
+    say("ready");
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let run = broker.run(async {
@@ -43,7 +44,7 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     });
     let ask = async {
         signals.next().await;
-        eprintln!("broker: stopping once no request is in flight; a second signal stops at once");
+        note("stopping once no request is in flight; a second signal stops at once");
         let _ = stop.send(());
         signals.next().await;
     };
@@ -51,10 +52,8 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
         outcome = run => {
             let left = outcome.waiting + outcome.in_flight;
             if left > 0 {
-                eprintln!(
-                    "broker: stopped with {} requests waiting and {} in flight",
-                    outcome.waiting, outcome.in_flight
-                );
+                note(format_args!("stopped with {} requests waiting and {} in flight",
+                    outcome.waiting, outcome.in_flight));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -64,10 +63,10 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
 
 fn warn_if_remote(endpoint: &Endpoint) {
     if endpoint.is_remote() {
-        eprintln!(
-            "broker: warning: {endpoint} can be reached from other machines, and nobody who \
+        note(format_args!(
+            "warning: {endpoint} can be reached from other machines, and nobody who \
              connects is authenticated"
-        );
+        ));
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use zmtp::{Message, ReqError};
 
 use crate::cli::Worker;
+use crate::output::{note, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
@@ -18,7 +19,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
         identity => identity.to_owned(),
     };
     let mut req = super::req(options.identity, &options.connect)?;
-    eprintln!("broker: {name} is ready for requests from {}", options.connect);
+    note(format_args!("{name} is ready for requests from {}", options.connect));
     let mut answers = 0;
     let mut next = ready();
     loop {
@@ -29,7 +30,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
         let job = match job {
             Ok(job) => Job::parse(job),
             Err(ReqError::PeerLost(reason)) => {
-                eprintln!("broker: {name} lost the queue ({reason}) and connects again");
+                note(format_args!("{name} lost the queue ({reason}) and connects again"));
                 None
             }
             Err(error) => return Err(error.into()),
@@ -38,7 +39,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
             next = ready();
             continue;
         };
-        println!("{}", job.log(&name));
+        say(job.log(&name));
         let stop = work(options.sleep, &mut signals).await?;
         next = job.reply(options.reply.as_deref());
         answers += 1;
@@ -80,7 +81,7 @@ impl Job {
     /// `None` for anything else.
     pub(super) fn parse(mut message: Message) -> Option<Self> {
         if message.len() < 3 || message.part(1) != Some(b"") {
-            eprintln!("broker: not a request, [client] [] [request]: {message:?}");
+            note(format_args!("not a request, [client] [] [request]: {message:?}"));
             return None;
         }
         let client = message.pop_front()?;

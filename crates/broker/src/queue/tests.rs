@@ -265,6 +265,37 @@ fn a_worker_cannot_answer_a_client_that_did_not_ask_it() {
 }
 
 #[test]
+fn a_worker_that_answers_wrongly_three_times_gets_nothing_more() {
+    let mut fixture = Fixture::with(4, 1);
+    (0..4).for_each(|client| fixture.client_sends(client, &["", "x"]));
+    (0..3).for_each(|_| fixture.worker_sends(0, &["", "bad"]));
+    assert_eq!(fixture.queue.counters().given_up, 1, "one request, and not all of them");
+    fixture.actions();
+    fixture.worker_sends(0, &["", "READY"]);
+    assert_eq!(fixture.actions(), ["Backend 0: Quarantined"]);
+    assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (3, 0));
+    fixture.join_worker(1);
+    assert_eq!(fixture.actions(), ["W1 <- |C1||x"]);
+}
+
+#[test]
+fn an_envelope_has_at_most_16_frames_and_4_kib() {
+    let mut fixture = Fixture::with(1, 0);
+    let deep = |frames: usize, size: usize| {
+        let mut parts = vec!["x".repeat(size); frames];
+        parts.extend([String::new(), "body".to_owned()]);
+        Message::from(parts)
+    };
+    for (message, fits) in
+        [(deep(16, 1), true), (deep(17, 1), false), (deep(1, 4096), true), (deep(1, 4097), false)]
+    {
+        fixture.queue.client_message(fixture.ids[0], message);
+        let reported = fixture.actions().contains(&"Frontend 0: NoDelimiter".to_owned());
+        assert_eq!(reported, !fits);
+    }
+}
+
+#[test]
 fn messages_without_a_delimiter_or_a_body_are_reported() {
     let mut fixture = Fixture::with(1, 1);
     for wrong in [&["x"][..], &["x", "y"], &[""], &["x", ""]] {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use zmtp::PeerId;
 
-use super::Request;
+use super::{MAX_STRIKES, Request};
 use crate::peer_map::PeerMap;
 
 #[derive(Debug, Default)]
@@ -21,11 +21,13 @@ struct Worker {
     state: State,
     /// What its last message began with, in front of the delimiter.
     stack: Vec<Bytes>,
+    /// Wrong replies.
+    strikes: u32,
 }
 
 #[derive(Debug)]
 enum State {
-    /// It has not said that it is ready.
+    /// It has not said that it is ready, or gets nothing more.
     Silent,
     Idle,
     Busy(Job),
@@ -43,7 +45,7 @@ pub(super) struct Job {
 
 impl Workers {
     pub(super) fn join(&mut self, id: PeerId) {
-        self.by_id.insert(id, Worker { state: State::Silent, stack: Vec::new() });
+        self.by_id.insert(id, Worker { state: State::Silent, stack: Vec::new(), strikes: 0 });
     }
 
     /// Returns the job it had.
@@ -78,6 +80,19 @@ impl Workers {
 
     pub(super) fn is_idle(&self, id: PeerId) -> bool {
         self.by_id.get(id).is_some_and(|worker| matches!(worker.state, State::Idle))
+    }
+
+    /// Counts a wrong reply. Says whether it was one too many.
+    pub(super) fn strike(&mut self, id: PeerId) -> bool {
+        if let Some(worker) = self.by_id.get_mut(id) {
+            worker.strikes += 1;
+        }
+        self.is_quarantined(id)
+    }
+
+    /// Whether a worker gets nothing more.
+    pub(super) fn is_quarantined(&self, id: PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.strikes >= MAX_STRIKES)
     }
 
     /// Puts a silent worker behind all that are idle.

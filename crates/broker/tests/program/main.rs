@@ -219,6 +219,34 @@ fn nonsense_gets_one_sentence_that_names_it_and_a_code_other_than_zero() {
 }
 
 #[test]
+fn messages_of_the_largest_size_pass_through_to_workers_and_back() {
+    let directory = directory();
+    let args = [&ANYWHERE[..], &["--max-message-size", "1000"]].concat();
+    let (_program, endpoints) = Program::serve(directory.path(), &args);
+    let _worker = Program::start(directory.path(), &["worker", "--connect", &endpoints[1]]);
+    // The limit counts 64 bytes for each frame but the first, which is the delimiter.
+    let body = "x".repeat(1000 - 2 * 64);
+    let output = run(directory.path(), &["request", "--connect", &endpoints[0], &body]);
+    assert_eq!(text(&output.stdout).trim_end(), body);
+}
+
+#[test]
+fn serve_goes_on_when_nobody_reads_what_it_says() {
+    let directory = directory();
+    let (mut program, endpoints) = Program::serve(directory.path(), &ANYWHERE);
+    program.close_output();
+    let context = zmq::Context::new();
+    let dealer = interop::socket(&context, zmq::DEALER, "");
+    dealer.connect(&endpoints[0]).unwrap();
+    for _ in 0..10 {
+        dealer.send("no delimiter", 0).unwrap();
+    }
+    let _worker = Program::start(directory.path(), &["worker", "--connect", &endpoints[1]]);
+    let output = run(directory.path(), &["request", "--connect", &endpoints[0], "x"]);
+    assert_eq!(text(&output.stdout), "x\n");
+}
+
+#[test]
 fn an_address_that_others_can_reach_is_warned_about() {
     let args = ["--frontend", "tcp://0.0.0.0:0", "--backend", "tcp://127.0.0.1:0"];
     let (program, _) = Program::serve(directory().path(), &args);

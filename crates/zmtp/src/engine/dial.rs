@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::driver::Driver;
+use super::driver::{Driver, Ended};
 use super::stream::Stream;
 use crate::endpoint::Endpoint;
-use crate::socket::{Hub, MonitorEvent, Origin};
+use crate::socket::{Hub, LeaveReason, MonitorEvent, Origin};
 
 /// How long the system may take to connect: it alone would try for two minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +24,11 @@ pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
         let error = match attempt {
             Ok(Ok(stream)) => {
                 if let Some(link) = hub.admit(Origin::Local, address.clone()) {
-                    if Driver::new(stream, link).await.joined {
+                    let start = Instant::now();
+                    let Ended { joined, reason } = Driver::new(stream, link).await;
+                    // One that is lost at once may be refused each time, unless we ended it.
+                    let lasted = start.elapsed() > hub.config.reconnect_max;
+                    if joined && (lasted || reason == LeaveReason::Local) {
                         backoff.reset();
                     }
                 }

@@ -83,6 +83,7 @@ enum End {
 pub(super) struct Ended {
     /// The handshake had been finished.
     pub(super) joined: bool,
+    pub(super) reason: LeaveReason,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -117,8 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut progress = self.poll_read(cx)?;
             progress |= self.parse()?;
             // More is not taken from the outbox before what was taken has been encoded.
+            exchange |= !self.incoming.is_empty();
             let held_back = exchange && !self.outgoing.is_empty();
-            if exchange || !self.incoming.is_empty() {
+            if exchange {
                 self.exchange(cx)?;
             }
             exchange = held_back;
@@ -318,8 +320,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
         if matches!(reason, LeaveReason::Protocol(_)) && !this.connection.transmit().is_empty() {
             let _ = this.poll_write_once(cx);
         }
-        this.link.leave(reason);
-        Poll::Ready(Ended { joined: this.link.has_joined() })
+        this.link.leave(reason.clone());
+        Poll::Ready(Ended { joined: this.link.has_joined(), reason })
     }
 }
 

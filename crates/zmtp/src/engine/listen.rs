@@ -1,9 +1,7 @@
 //! Listening: binding an address or a socket file, and accepting connections.
 
 use std::io;
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +40,8 @@ impl Listener {
             Kind::Path(path) => bind_path(path).await.map(|(listener, file)| {
                 (Socket::Unix { listener, _file: Some(file) }, endpoint.clone())
             }),
-            Kind::Abstract(name) => bind_abstract(name)
+            Kind::Abstract(name) => UnixListener::bind(abstract_path(name))
+                .map_err(BindErrorKind::from)
                 .map(|listener| (Socket::Unix { listener, _file: None }, endpoint.clone())),
         };
         match result {
@@ -106,15 +105,10 @@ async fn bind_tcp(host: &str, port: u16) -> Result<(Socket, Endpoint), BindError
     Ok((Socket::Tcp(listener), endpoint))
 }
 
-fn bind_abstract(name: &str) -> Result<UnixListener, BindErrorKind> {
-    let listener = std::os::unix::net::UnixListener::bind_addr(&abstract_address(name)?)?;
-    listener.set_nonblocking(true)?;
-    Ok(UnixListener::from_std(listener)?)
-}
-
-/// The address of an abstract name: no trailing zero byte counts, which is how libzmq has it.
-pub(super) fn abstract_address(name: &str) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(name)
+/// An abstract name as the system has it: behind a zero byte, and without another at its end, which
+/// is libzmq's way too.
+pub(super) fn abstract_path(name: &str) -> String {
+    format!("\0{name}")
 }
 
 async fn bind_path(path: &Path) -> Result<(UnixListener, SocketFile), BindErrorKind> {
@@ -131,7 +125,11 @@ async fn bind_path(path: &Path) -> Result<(UnixListener, SocketFile), BindErrorK
 
 /// Removes a socket file on which nobody listens. Whatever else is there stays.
 async fn remove_stale(path: &Path) -> Result<(), BindErrorKind> {
-    let found = std::fs::symlink_metadata(path)?;
+    let found = match std::fs::symlink_metadata(path) {
+        // Whoever listened there has just ended.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
     if !found.file_type().is_socket() {
         return Err(BindErrorKind::NotASocket);
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::listen::abstract_address;
+use super::listen::abstract_path;
 use crate::endpoint::{Endpoint, Kind};
 
 #[derive(Debug)]
@@ -22,12 +22,7 @@ impl Stream {
         match endpoint.kind() {
             Kind::Tcp { host, port } => Self::tcp(TcpStream::connect((&**host, *port)).await?),
             Kind::Path(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
-            Kind::Abstract(name) => {
-                let stream =
-                    std::os::unix::net::UnixStream::connect_addr(&abstract_address(name)?)?;
-                stream.set_nonblocking(true)?;
-                Ok(Self::Unix(UnixStream::from_std(stream)?))
-            }
+            Kind::Abstract(name) => Ok(Self::Unix(UnixStream::connect(abstract_path(name)).await?)),
         }
     }
 

@@ -49,6 +49,15 @@ fn large_parts_keep_their_buffer() {
 }
 
 #[test]
+fn a_prefix_of_nothing_changes_nothing() {
+    for message in [Message::from([large(7)]), Message::from("x"), Message::new()] {
+        let prefixed = message.prefixed::<&str>(&[]);
+        assert_eq!(prefixed, message);
+        assert_eq!(prefixed.into_iter().count(), message.len());
+    }
+}
+
+#[test]
 fn skipping_more_parts_than_there_are_leaves_none() {
     let mut message = Message::from(["a", "b"]);
     message.skip(7);

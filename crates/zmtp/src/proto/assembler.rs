@@ -26,6 +26,8 @@ pub(super) struct Assembler {
     /// Frames of the message in progress that a command, or a length in a longer form than needed,
     /// has cut off from those in the input.
     chunks: Vec<Bytes>,
+    /// Small ones among them, behind all `chunks`, copied together so that none keeps a read buffer.
+    copied: BytesMut,
     frames: usize,
     cost: usize,
 }
@@ -40,7 +42,7 @@ pub(super) enum Item {
 
 impl Assembler {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, scanned: 0, chunks: Vec::new(), frames: 0, cost: 0 }
+        Self { limits, scanned: 0, chunks: Vec::new(), copied: BytesMut::new(), frames: 0, cost: 0 }
     }
 
     /// Whether a message has begun but not ended.
@@ -67,14 +69,17 @@ impl Assembler {
             if header.is_command() {
                 self.cut(input);
                 input.advance(size);
-                return Ok(Ok(Item::Command(input.split_to(body).freeze())));
+                let command = input.split_to(body);
+                return Ok(Ok(Item::Command(Bytes::copy_from_slice(&command))));
             }
             if header.is_shortest() {
                 self.scanned = end;
             } else {
                 self.cut(input);
                 input.advance(size);
-                self.chunks.push(shortest(header, &input.split_to(body)));
+                FrameHeader::part(body, header.more()).encode(&mut self.copied);
+                let body = input.split_to(body);
+                self.copied.extend_from_slice(&body);
             }
             self.frames += 1;
             self.cost += body + FRAME_OVERHEAD;
@@ -105,41 +110,54 @@ impl Assembler {
 
     /// Moves the frames scanned so far out of the input.
     fn cut(&mut self, input: &mut BytesMut) {
-        if self.scanned > 0 {
-            self.chunks.push(input.split_to(self.scanned).freeze());
-            self.scanned = 0;
+        let scanned = std::mem::take(&mut self.scanned);
+        if scanned <= COPY_MAX {
+            self.copied.extend_from_slice(input.get(..scanned).unwrap_or_default());
+            input.advance(scanned);
+        } else {
+            self.flush();
+            self.chunks.push(take_large(input, scanned));
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.copied.is_empty() {
+            self.chunks.push(std::mem::take(&mut self.copied).freeze());
         }
     }
 
     fn finish(&mut self, input: &mut BytesMut) -> Message {
         let frames = std::mem::take(&mut self.frames);
         self.cost = 0;
-        if self.chunks.is_empty() {
-            return Message::from_wire(self.take_scanned(input), Vec::new(), frames);
+        if self.chunks.is_empty() && self.copied.is_empty() {
+            let size = std::mem::take(&mut self.scanned);
+            return Message::from_wire(take(input, size), Vec::new(), frames);
         }
         self.cut(input);
+        self.flush();
         let mut tail = std::mem::take(&mut self.chunks);
         let head = tail.remove(0);
         Message::from_wire(head, tail, frames)
     }
+}
 
-    fn take_scanned(&mut self, input: &mut BytesMut) -> Bytes {
-        let size = std::mem::take(&mut self.scanned);
-        match input.get(..size) {
-            Some(small) if size <= COPY_MAX => {
-                let copy = Bytes::copy_from_slice(small);
-                input.advance(size);
-                copy
-            }
-            _ => input.split_to(size).freeze(),
+fn take(input: &mut BytesMut, size: usize) -> Bytes {
+    match input.get(..size) {
+        Some(small) if size <= COPY_MAX => {
+            let copy = Bytes::copy_from_slice(small);
+            input.advance(size);
+            copy
         }
+        _ => take_large(input, size),
     }
 }
 
-/// The same frame with its length in the shortest form.
-fn shortest(header: FrameHeader, body: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(FrameHeader::MAX_SIZE + body.len());
-    FrameHeader::part(body.len(), header.more()).encode(&mut out);
-    out.extend_from_slice(body);
-    out.freeze()
+/// Takes the read buffer along. What is left of it, if it is not much, goes to a new one: the rest of
+/// a large buffer would be kept for as long as the connection lasts.
+fn take_large(input: &mut BytesMut, size: usize) -> Bytes {
+    let taken = input.split_to(size).freeze();
+    if input.len() <= COPY_MAX {
+        *input = BytesMut::from(&input[..]);
+    }
+    taken
 }

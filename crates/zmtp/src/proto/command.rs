@@ -73,16 +73,26 @@ pub struct PeerInfo {
     pub socket_type: SocketType,
     /// Its announced identity; empty for an anonymous peer.
     pub identity: Bytes,
-    /// Properties other than Socket-Type and Identity, names as they were sent.
-    pub properties: Vec<(Bytes, Bytes)>,
+    /// All properties as they were sent; known to be well-formed.
+    encoded: Bytes,
 }
 
 impl PeerInfo {
+    /// All properties, names and values as they were sent.
+    pub fn properties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = &self.encoded[..];
+        std::iter::from_fn(move || {
+            let (name, value, behind) = split_property(rest)?;
+            rest = behind;
+            Some((name, value))
+        })
+    }
+
     /// The value of the first property of this name; case does not count.
     #[must_use]
     pub fn property(&self, name: &str) -> Option<&[u8]> {
-        let named = |(of, _): &&(Bytes, Bytes)| of.eq_ignore_ascii_case(name.as_bytes());
-        self.properties.iter().find(named).map(|(_, value)| value.as_ref())
+        let named = |(of, _): &(&[u8], &[u8])| of.eq_ignore_ascii_case(name.as_bytes());
+        self.properties().find(named).map(|(_, value)| value)
     }
 
     /// Reads READY's properties and judges whether a socket of type `ours` may talk to the peer.
@@ -95,30 +105,28 @@ impl PeerInfo {
     pub fn decode(
         ours: SocketType,
         version: Version,
-        mut properties: &[u8],
+        properties: &[u8],
     ) -> Result<Self, ProtocolError> {
         let mut socket_type = None;
         let mut identity = None;
-        let mut others = Vec::new();
-        while !properties.is_empty() {
-            let (name, value, rest) =
-                split_property(properties).ok_or(ProtocolError::MalformedCommand("READY"))?;
-            properties = rest;
+        let mut rest = properties;
+        while !rest.is_empty() {
+            let (name, value, behind) =
+                split_property(rest).ok_or(ProtocolError::MalformedCommand("READY"))?;
+            rest = behind;
             // Names do not depend on case (RFC 37, "Connection metadata").
             if name.eq_ignore_ascii_case(b"Socket-Type") {
                 let theirs = compatible(ours, value)?;
                 set_once(&mut socket_type, theirs, "Socket-Type")?;
             } else if name.eq_ignore_ascii_case(b"Identity") {
                 set_once(&mut identity, check_identity(value)?, "Identity")?;
-            } else {
-                others.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
             }
         }
         Ok(Self {
             version,
             socket_type: socket_type.ok_or(ProtocolError::MissingSocketType)?,
             identity: identity.unwrap_or_default(),
-            properties: others,
+            encoded: Bytes::copy_from_slice(properties),
         })
     }
 }

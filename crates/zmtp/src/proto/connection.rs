@@ -65,6 +65,8 @@ pub struct Connection {
     wanted: usize,
     /// Room to offer for the next read.
     read_size: usize,
+    /// Bytes received since the input was last empty.
+    burst: usize,
     assembler: Assembler,
     output: Transmit,
     /// What the next PONG carries. A later PING replaces it, so at most one waits.
@@ -102,6 +104,7 @@ impl Connection {
             looked_at: 0,
             wanted: 1,
             read_size: HANDSHAKE_RESERVE,
+            burst: 0,
             assembler: Assembler::new(limits),
             output,
             pong: None,
@@ -137,7 +140,9 @@ impl Connection {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
-        self.pulse.note_received(self.input.len().saturating_sub(self.looked_at));
+        let received = self.input.len().saturating_sub(self.looked_at);
+        self.pulse.note_received(received);
+        self.burst = self.burst.saturating_add(received);
         self.looked_at = self.input.len();
         if self.input.len() < self.wanted {
             return Ok(None);
@@ -184,6 +189,14 @@ impl Connection {
     /// Nothing to tell before `input` has grown to `wanted` bytes.
     fn want(&mut self, wanted: usize) -> Option<Event> {
         self.wanted = wanted;
+        if self.input.is_empty() {
+            // After a burst that needed little of the room, the next one gets less.
+            let burst = std::mem::take(&mut self.burst);
+            if self.read_size > READ_MIN && burst < self.read_size / 4 {
+                self.read_size = (self.read_size / 2).max(READ_MIN);
+                self.input = BytesMut::new();
+            }
+        }
         None
     }
 

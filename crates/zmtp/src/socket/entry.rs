@@ -15,8 +15,9 @@ pub(super) struct Entry {
     pub(super) inbox: Queue,
     /// Bytes of a message that is not complete.
     pub(super) unfinished: usize,
-    /// Messages the application has received and not released.
-    pub(super) held: usize,
+    /// Sizes of the messages the application has received and not released, in order.
+    pub(super) held: VecDeque<usize>,
+    pub(super) held_bytes: usize,
     pub(super) outbox: Queue,
     /// The connection task, once it has been here.
     pub(super) task: Option<Waker>,
@@ -59,7 +60,8 @@ impl Entry {
             peer: None,
             inbox: Queue::default(),
             unfinished: 0,
-            held: 0,
+            held: VecDeque::new(),
+            held_bytes: 0,
             outbox: Queue::default(),
             task: None,
             stalled: false,
@@ -81,6 +83,12 @@ impl Entry {
 
     pub(super) fn has_more_to_report(&self) -> bool {
         !self.announced || !self.inbox.messages.is_empty() || self.left.is_some()
+    }
+
+    pub(super) fn wake_stalled_if(&mut self, there_is_room: bool) {
+        if there_is_room && std::mem::take(&mut self.stalled) {
+            self.wake_task();
+        }
     }
 
     pub(super) fn wake_task(&self) {

@@ -1,10 +1,12 @@
 //! The peer table as connection tasks and the application share it.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::sync::watch;
+use tokio::task::consume_budget;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::{MonitorEvent, Monitors};
@@ -70,9 +72,11 @@ impl Hub {
 
     pub(super) fn poll_event<T>(
         &self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         take: impl FnOnce(&mut Table) -> Option<T>,
     ) -> Poll<Option<T>> {
+        // Where there is always an event, others have to have their turn all the same.
+        ready!(pin!(consume_budget()).poll(cx));
         let mut table = self.table();
         if let Some(taken) = take(&mut table) {
             return Poll::Ready(Some(taken));

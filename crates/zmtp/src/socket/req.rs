@@ -1,18 +1,16 @@
 //! [`Req`]: a socket that asks and waits for the answer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::base::Base;
 use super::monitor::Monitor;
 use super::peer::{LeaveReason, Origin, Peer, PeerId};
 use super::router::RouterEvent;
 use super::table::Table;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DuplicateIdentity};
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::engine::BindError;
 use crate::error::SendErrorKind;
@@ -28,9 +26,11 @@ use crate::proto::SocketType;
 ///
 /// * On a connection that this side made, giving up ends the connection and makes another one. A
 ///   peer that keeps books learns that nobody waits any more.
-/// * On one that the peer made, the peer could bring the reply along to its next connection, as
-///   libzmq does. It owes a reply instead, and one reply of it is dropped. Such a peer has to answer
-///   every request, as REP does; others have their turn before it meanwhile.
+/// * On one that the peer made, ending it would not help: libzmq brings a queued reply along to its
+///   next connection. The peer owes a reply instead, and one reply of it is dropped. Such a peer has
+///   to answer every request, as REP does, or every later answer of it is dropped too; others have
+///   their turn before it meanwhile. What a peer owed is forgotten when its connection is lost, so
+///   one that did not restart can then still bring an old reply along.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -57,8 +57,6 @@ pub struct Req {
     /// Peers in the order of their turn.
     rotation: VecDeque<Turn>,
     awaiting: Option<PeerId>,
-    /// What peers owed that left before they paid, by name: they may come back.
-    debts: HashMap<Bytes, usize>,
 }
 
 #[derive(Debug)]
@@ -68,8 +66,8 @@ struct Turn {
     owed: usize,
 }
 
-/// Names remembered in [`Req::debts`]. Who makes up more of them is not worth remembering.
-const MAX_DEBTORS: usize = 1024;
+/// Events looked at before a request is sent, so that a peer which never stops cannot hold it up.
+const NEWS_MAX: usize = 4096;
 
 /// Why there is no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +103,10 @@ impl Req {
     ///
     /// A [`ConfigError`] that names the field.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
+        // A REQ does not address its peers, so their names do not matter.
+        let config = config.with_duplicate_identity(DuplicateIdentity::Allow);
         let base = Base::new(SocketType::Req, config)?;
-        Ok(Self { base, rotation: VecDeque::new(), awaiting: None, debts: HashMap::new() })
+        Ok(Self { base, rotation: VecDeque::new(), awaiting: None })
     }
 
     /// Listens on an endpoint. Returns it as it was bound, with the port that the system chose.
@@ -234,6 +234,9 @@ impl Req {
     /// Sees to it that no reply to the request that waits, if any, will be taken for another's.
     fn give_up(&mut self) {
         let Some(awaited) = self.awaiting.take() else { return };
+        if self.base.hub.table().retract(awaited) {
+            return;
+        }
         let turn = self.rotation.iter_mut().find(|turn| turn.peer.id == awaited);
         match turn {
             Some(turn) if turn.peer.origin == Origin::Peer => turn.owed += 1,
@@ -257,22 +260,11 @@ impl Req {
         true
     }
 
-    /// Keeps the rotation and the debts. A message is not the reply that is waited for.
+    /// Keeps the rotation. A message is not the reply that is waited for.
     fn note(&mut self, event: RouterEvent) {
         match event {
-            RouterEvent::Joined(peer) => {
-                let owed = self.debts.remove(&peer.info.identity).unwrap_or(0);
-                self.rotation.push_back(Turn { peer, owed });
-            }
-            RouterEvent::Left(peer, _) => {
-                let place = self.rotation.iter().position(|turn| turn.peer.id == peer);
-                let left = place.and_then(|place| self.rotation.remove(place));
-                let Some(Turn { peer, owed: owed @ 1.. }) = left else { return };
-                let name = &peer.info.identity;
-                if !name.is_empty() && self.debts.len() < MAX_DEBTORS {
-                    self.debts.insert(name.clone(), owed);
-                }
-            }
+            RouterEvent::Joined(peer) => self.rotation.push_back(Turn { peer, owed: 0 }),
+            RouterEvent::Left(peer, _) => self.rotation.retain(|turn| turn.peer.id != peer),
             RouterEvent::Message(peer, message) => {
                 if is_reply(&message) {
                     self.settle(peer);
@@ -283,7 +275,7 @@ impl Req {
 
     /// Drops what arrived before a request is sent: it cannot be the reply to it.
     fn take_news(&mut self) {
-        loop {
+        for _ in 0..NEWS_MAX {
             let event = self.base.hub.table().next_event();
             let Some(event) = event else { return };
             self.note(event);

@@ -146,7 +146,7 @@ impl Router {
     /// [`recv_many`](Self::recv_many) for futures that are polled by hand.
     pub fn poll_recv_many(
         &mut self,
-        cx: &Context<'_>,
+        cx: &mut Context<'_>,
         events: &mut Vec<RouterEvent>,
         max: usize,
     ) -> Poll<usize> {

@@ -23,13 +23,14 @@ impl Table {
                 entry.announced = true;
                 RouterEvent::Joined(peer.clone())
             } else if let Some((message, size)) = entry.inbox.pop() {
-                popped = size;
-                entry.held += usize::from(explicit);
                 let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
                     && entry.inbox.bytes <= recv_hwm_bytes / 2;
-                if entry.stalled && half_empty && !explicit {
-                    entry.stalled = false;
-                    entry.wake_task();
+                if explicit {
+                    entry.held.push_back(size);
+                    entry.held_bytes += size;
+                } else {
+                    popped = size;
+                    entry.wake_stalled_if(half_empty);
                 }
                 RouterEvent::Message(id, message)
             } else if let Some(reason) = entry.left.take() {
@@ -93,10 +94,21 @@ impl Table {
 
     pub(in crate::socket) fn release(&mut self, id: PeerId, count: usize) {
         let Some(entry) = self.entry(id) else { return };
-        entry.held = entry.held.saturating_sub(count);
-        if std::mem::take(&mut entry.stalled) {
-            entry.wake_task();
-        }
+        let count = count.min(entry.held.len());
+        let bytes = entry.held.drain(..count).sum();
+        entry.held_bytes -= bytes;
+        entry.wake_stalled_if(true);
+        self.dequeue(bytes);
+    }
+
+    /// Takes back the message that was queued last, if it has not been taken to be written.
+    pub(in crate::socket) fn retract(&mut self, id: PeerId) -> bool {
+        let Some(entry) = self.entry(id) else { return false };
+        let Some(message) = entry.outbox.messages.pop_back() else { return false };
+        let size = message.wire_size();
+        entry.outbox.bytes -= size;
+        self.dequeue(size);
+        true
     }
 
     pub(in crate::socket) fn peer(&mut self, id: PeerId) -> Option<Arc<Peer>> {

@@ -142,11 +142,11 @@ impl Table {
         let Some(slot) = self.slots.get_mut(id.index()) else { return };
         let Some(entry) = slot.entry.as_deref_mut() else { return };
         while let Some(message) = incoming.front() {
-            let count = entry.inbox.messages.len() + entry.held;
+            let count = entry.inbox.messages.len() + entry.held.len();
             let size = message.wire_size();
-            let alone = entry.inbox.messages.is_empty();
-            let fits = entry.inbox.bytes.saturating_add(size) <= recv_hwm_bytes
-                && self.budget.has_room(size);
+            let alone = count == 0;
+            let bytes = entry.inbox.bytes.saturating_add(entry.held_bytes);
+            let fits = bytes.saturating_add(size) <= recv_hwm_bytes && self.budget.has_room(size);
             if count >= recv_hwm || !(fits || alone) {
                 break;
             }
@@ -190,6 +190,8 @@ impl Table {
         entry.left = Some(reason);
         entry.wake_task();
         let mut dropped = std::mem::take(&mut entry.outbox).bytes;
+        dropped += std::mem::take(&mut entry.held_bytes);
+        entry.held.clear();
         if explicit {
             dropped += std::mem::take(&mut entry.inbox).bytes;
         }

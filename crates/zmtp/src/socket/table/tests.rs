@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{DuplicateIdentity, Release};
 use crate::error::SendErrorKind;
 use crate::message::Message;
-use crate::proto::{PeerInfo, SocketType, Version};
+use crate::proto::{Command, PeerInfo, SocketType, Version, encode_ready};
 use crate::socket::peer::Origin;
 use crate::socket::router::RouterEvent;
 
@@ -24,12 +24,10 @@ impl Fixture {
     }
 
     fn join_as(&mut self, id: PeerId, identity: &'static str) -> Result<(), LeaveReason> {
-        let info = PeerInfo {
-            version: Version { major: 3, minor: 1 },
-            socket_type: SocketType::Req,
-            identity: Bytes::from_static(identity.as_bytes()),
-            properties: Vec::new(),
-        };
+        let mut ready = Vec::new();
+        encode_ready(SocketType::Req, identity.as_bytes(), &mut ready);
+        let Ok(Command::Ready(properties)) = Command::decode(&ready[2..]) else { panic!() };
+        let info = PeerInfo::decode(SocketType::Router, Version::V3_1, properties).unwrap();
         self.table.join(id, Origin::Peer, "here".into(), Arc::new(info))
     }
 
