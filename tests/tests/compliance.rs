@@ -22,9 +22,9 @@ fn sources(directory: &Path, text: &mut String) {
 #[test]
 fn every_row_names_code_and_a_test_that_exist() {
     let document = std::fs::read_to_string(repository().join("docs/compliance.md")).unwrap();
-    let mut text = String::new();
-    sources(&repository().join("crates"), &mut text);
-    sources(&repository().join("tests"), &mut text);
+    let mut code_and_tests = String::new();
+    sources(&repository().join("crates"), &mut code_and_tests);
+    sources(&repository().join("tests"), &mut code_and_tests);
     let mut rules = HashSet::new();
     for row in document.lines().filter(|line| line.starts_with("| ")).skip(1) {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -35,7 +35,7 @@ fn every_row_names_code_and_a_test_that_exist() {
         }
         assert!(repository().join("crates/zmtp/src").join(code).is_file(), "{rule}: {code}");
         let mark = format!("fn {test}(");
-        assert!(text.contains(&mark), "{rule}: no test {test}");
+        assert!(code_and_tests.contains(&mark), "{rule}: no test {test}");
     }
     let expected = |family, last| (1..=last).map(move |i| format!("{family}-{i:02}"));
     let all = expected("G", 11)

@@ -569,7 +569,7 @@ async fn frames_may_be_split_at_any_byte() {
 async fn sizes_around_the_buffers_of_libzmq_and_ours_survive() {
     each_way(async |pair| {
         let id = pair.shake_hands().await;
-        for size in [2047, 2048, 4095, 4096, 4097, 8191, 8192, 8193, 65_535, 65_536, 65_537] {
+        for size in [2047_usize, 2048, 4095, 4096, 4097, 8191, 8192, 8193, 65_535, 65_536, 65_537] {
             let body: Vec<u8> = (0..size).map(|i| u8::try_from(i % 251).unwrap()).collect();
             let header = [&[2][..], &(size as u64).to_be_bytes()].concat();
             pair.peer.send(&[&header[..], &body].concat()).await.unwrap();

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
-    BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Release, Router, RouterEvent,
-    SendErrorKind,
+    BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Monitor, Release, Router,
+    RouterEvent, SendErrorKind,
 };
 
 use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side, Violation};
@@ -198,6 +198,12 @@ impl Broker {
     #[must_use]
     pub fn backend(&self) -> &[Endpoint] {
         &self.backend_endpoints
+    }
+
+    /// What happens to the endpoints and connections of the frontend and of the backend.
+    #[must_use]
+    pub fn monitors(&self) -> [Monitor; 2] {
+        [self.frontend.monitor(), self.backend.monitor()]
     }
 
     /// Calls `report` for messages that were dropped because something was wrong with them, at most

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use broker::{Broker, Config};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zmtp::Endpoint;
+use zmtp::{Endpoint, Monitor, MonitorEvent};
 
 use crate::cli::Serve;
 use crate::output::{note, say};
@@ -29,6 +29,9 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     })
     .await?
     .on_report(|report| note(report));
+    for monitor in broker.monitors() {
+        tokio::spawn(tell_of_failed_accepts(monitor));
+    }
     for endpoint in broker.frontend() {
         say(format_args!("frontend {endpoint}"));
     }
@@ -58,6 +61,15 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
             Ok(ExitCode::SUCCESS)
         }
         () = ask => Err("stopped at once".into()),
+    }
+}
+
+/// The pauses between attempts keep this from being a flood.
+async fn tell_of_failed_accepts(mut monitor: Monitor) {
+    while let Some(event) = monitor.recv().await {
+        if let MonitorEvent::AcceptFailed(endpoint, error) = event {
+            note(format_args!("cannot accept connections on {endpoint}: {error}; trying again"));
+        }
     }
 }
 

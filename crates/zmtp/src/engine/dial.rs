@@ -1,6 +1,5 @@
 //! Connecting, and connecting again for as long as the socket lives.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,13 +33,13 @@ pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
                 }
                 None
             }
-            Ok(Err(error)) => Some(error.kind()),
-            Err(_) => Some(io::ErrorKind::TimedOut),
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("timed out".to_owned()),
         };
         // The next attempt may succeed where this one failed, whatever the reason.
         let pause = backoff.next();
         if let Some(error) = error {
-            hub.monitors.tell(|| MonitorEvent::ConnectFailed(address.clone(), error, pause));
+            hub.monitors.tell(|| MonitorEvent::ConnectFailed(address.clone(), error.into(), pause));
         }
         hub.stop.run_until_cancelled(sleep(pause)).await;
     }

@@ -69,8 +69,8 @@ impl Listener {
                 }
                 Err(error) if is_the_peers(&error) => {}
                 Err(error) => {
-                    let (endpoint, kind) = (self.endpoint.clone(), error.kind());
-                    hub.monitors.tell(|| MonitorEvent::AcceptFailed(endpoint, kind));
+                    let (endpoint, error) = (self.endpoint.clone(), error.to_string());
+                    hub.monitors.tell(|| MonitorEvent::AcceptFailed(endpoint, error.into()));
                     hub.stop.run_until_cancelled(sleep(backoff.next())).await;
                 }
             }

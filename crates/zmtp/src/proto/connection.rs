@@ -299,7 +299,7 @@ impl Connection {
     pub fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Greeting | State::Handshake(_) => self.deadline,
-            State::Traffic => self.pulse.next_timeout().map(|at| at.unwrap_or(self.clock)),
+            State::Traffic => self.pulse.next_timeout(self.clock),
             State::Failed(_) => None,
         }
     }

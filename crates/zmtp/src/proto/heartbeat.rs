@@ -99,13 +99,13 @@ impl Pulse {
         }
     }
 
-    /// When [`beat`](Self::beat) is to be called; `None` for never, and `Some(None)` for at once.
-    pub(super) fn next_timeout(&self) -> Option<Option<Instant>> {
+    /// When [`beat`](Self::beat) is to be called, if ever; `clock` is a time that has passed.
+    pub(super) fn next_timeout(&self, clock: Instant) -> Option<Instant> {
         if self.due {
-            return Some(None);
+            return Some(clock);
         }
         let timers = [self.answer, self.silence].into_iter().flatten().map(|timer| timer.at);
-        timers.chain(self.next_ping).min().map(Some)
+        timers.chain(self.next_ping).min()
     }
 
     /// Says whether to send a PING. A peer whose messages wait here is not held to have been silent.
@@ -162,11 +162,11 @@ mod tests {
         let start = Instant::now();
         let mut pulse = Pulse::default();
         pulse.start(Some(Heartbeat::every(SECOND)));
-        assert_eq!(pulse.next_timeout(), Some(None), "it has to learn the time");
+        assert_eq!(pulse.next_timeout(start), Some(start), "it has to learn the time");
         assert_eq!(pulse.beat(start, false), Ok(false));
         for i in 1..5 {
             let at = start + i * SECOND;
-            assert_eq!(pulse.next_timeout(), Some(Some(at)));
+            assert_eq!(pulse.next_timeout(start), Some(at));
             pulse.note_received(1);
             assert_eq!(pulse.beat(at, false), Ok(true));
         }
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(pulse.beat(start + i * SECOND, false), Ok(i > 0));
         }
         let given_up = start + SECOND * 7 / 2;
-        assert_eq!(pulse.next_timeout(), Some(Some(given_up)), "the first unanswered PING counts");
+        assert_eq!(pulse.next_timeout(start), Some(given_up), "the first unanswered PING counts");
         assert_eq!(pulse.beat(given_up, false), Err(ProtocolError::HeartbeatTimeout));
     }
 
@@ -207,7 +207,7 @@ mod tests {
             pulse.note_ping(ttl);
             assert_eq!(pulse.beat(start, false), Ok(false));
             let end = start + Duration::from_millis(ms);
-            assert_eq!(pulse.next_timeout(), Some(Some(end)));
+            assert_eq!(pulse.next_timeout(start), Some(end));
             assert_eq!(pulse.beat(end, false), Err(ProtocolError::HeartbeatTimeout));
         }
     }
@@ -217,6 +217,6 @@ mod tests {
         let mut pulse = Pulse::default();
         pulse.start(None);
         pulse.note_ping(0);
-        assert_eq!(pulse.next_timeout(), None);
+        assert_eq!(pulse.next_timeout(Instant::now()), None);
     }
 }

@@ -166,10 +166,9 @@ impl Link {
         }
         self.hub.table().end(self.id, reason.clone());
         let address = self.address.clone();
-        self.hub.monitors.tell(|| match self.joined {
-            true => MonitorEvent::Disconnected(address, reason),
-            false => MonitorEvent::HandshakeFailed(address, reason),
-        });
+        let joined = self.joined;
+        let ended = if joined { MonitorEvent::Disconnected } else { MonitorEvent::HandshakeFailed };
+        self.hub.monitors.tell(|| ended(address, reason));
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`Monitor`]: what happens to a socket's endpoints and connections.
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -21,17 +20,17 @@ const CAPACITY: usize = 1024;
 pub enum MonitorEvent {
     /// An endpoint was bound.
     Listening(Endpoint),
-    /// A connection could not be accepted, for instance for want of descriptors. Listening goes on
-    /// after a pause.
-    AcceptFailed(Endpoint, io::ErrorKind),
+    /// A connection could not be accepted, for instance for want of descriptors, as the system words
+    /// it. Listening goes on after a pause.
+    AcceptFailed(Endpoint, Arc<str>),
     /// A connection was accepted. Its handshake begins.
     Accepted(Arc<str>),
     /// A connection was closed as soon as it was made: there are as many as there may be.
     Refused(Arc<str>),
     /// A connection was made. Its handshake begins.
     Connected(Arc<str>),
-    /// An attempt to connect failed. The next one follows after a pause.
-    ConnectFailed(Arc<str>, io::ErrorKind, Duration),
+    /// An attempt to connect failed, in the system's words. The next one follows after a pause.
+    ConnectFailed(Arc<str>, Arc<str>, Duration),
     /// A handshake is over; the peer has joined.
     HandshakeSucceeded(Arc<str>),
     /// A connection ended before its handshake was over.
