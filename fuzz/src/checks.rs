@@ -179,7 +179,7 @@ pub fn pair(data: &[u8]) {
         if op & 2 == 0 {
             carry(&mut ends, from, usize::from(op >> 2) * 7 + 1, &mut ready, &mut received);
         } else if ready[from] && queued < 64 {
-            let sizes = (0..1 + (op >> 2) % 5).map(|_| usize::from(ops.next().unwrap_or(0)));
+            let sizes = (0..=(op >> 2) % 5).map(|_| usize::from(ops.next().unwrap_or(0)));
             let message: Message = sizes.map(|size| vec![op; size * size % 3000]).collect();
             ends[from].send(message.clone()).expect("it is ready");
             sent[from].push(message);

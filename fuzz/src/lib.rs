@@ -9,12 +9,12 @@ pub use checks::*;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Runs a check that may hold at most 160 KiB and three times its input at a time.
+/// Runs a check that may hold at most 96 KiB and three times its input at a time.
 pub fn bounded(data: &[u8], check: fn(&[u8])) {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     check(data);
     let peak = MEMORY.peak_usage().saturating_sub(before);
-    let bound = (160 << 10) + 3 * data.len();
+    let bound = (96 << 10) + 3 * data.len();
     assert!(peak <= bound, "{peak} bytes held for an input of {}, {bound} allowed", data.len());
 }

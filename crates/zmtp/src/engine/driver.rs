@@ -57,7 +57,7 @@ pub(super) struct Driver<S> {
     parsed: bool,
     /// The stream has ended.
     ended: bool,
-    /// Writing failed. What the peer sent before is still read.
+    /// Writing failed, or the peer broke the protocol. What it sent before is still delivered.
     broken: Option<LeaveReason>,
     /// Bytes of an unfinished message that the table has been told of.
     held: usize,
@@ -215,21 +215,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.connection.handle_eof()?;
         }
         if delivered || self.link.config().release == Release::Explicit {
-            return Err(LeaveReason::Closed);
+            return Err(self.broken.clone().unwrap_or(LeaveReason::Closed));
         }
         Ok(())
     }
 
-    /// Says whether there was anything.
+    /// Says whether there was anything. An error is the end of the stream: what came before it is
+    /// delivered first.
     fn parse(&mut self) -> Result<bool, LeaveReason> {
         let mut progress = false;
         while !self.parsed && self.incoming.len() < BATCH {
-            match self.connection.next_event()? {
-                Some(Event::Message(message)) => self.incoming.push_back(message),
-                Some(Event::Ready(info)) => {
-                    self.link.join(info)?;
+            match self.connection.next_event() {
+                Ok(Some(Event::Message(message))) => self.incoming.push_back(message),
+                Ok(Some(Event::Ready(info))) => self.link.join(info)?,
+                Ok(None) => self.parsed = true,
+                Err(error) => {
+                    self.broken = Some(error.into());
+                    (self.parsed, self.ended) = (true, true);
                 }
-                None => self.parsed = true,
             }
             progress = true;
         }

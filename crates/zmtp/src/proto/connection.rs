@@ -147,7 +147,8 @@ impl Connection {
         if self.input.len() < self.wanted {
             return Ok(None);
         }
-        if self.input.len() == self.input.capacity() {
+        // A read that took all the room may have left more behind.
+        if received >= self.read_size && self.input.len() == self.input.capacity() {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }
         let event = self.advance();
