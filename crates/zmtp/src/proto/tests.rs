@@ -271,6 +271,34 @@ fn every_change_of_a_byte_in_a_handshake_is_an_error_or_a_success() {
 }
 
 #[test]
+fn every_truncation_of_a_handshake_is_an_error_and_every_split_a_success() {
+    let hello = [&GREETING[..], READY_REQ].concat();
+    for end in 0..hello.len() {
+        let mut connection = router(Limits::default());
+        let (events, result) = outcome(&mut connection, &hello[..end], &[7]);
+        assert_eq!((events.len(), result), (0, Ok(())));
+        assert_eq!(connection.handle_eof(), Err(ProtocolError::TruncatedAtEof));
+        let sizes = [end.max(1), hello.len()];
+        let (events, result) = outcome(&mut router(Limits::default()), &hello, &sizes);
+        assert_eq!((events.len(), result), (1, Ok(())));
+    }
+}
+
+#[test]
+fn an_idle_connection_does_not_keep_the_buffer_of_its_largest_message() {
+    let mut connection = ready_router(Limits::default());
+    let size = 4 << 20;
+    connection.receive().extend_from_slice(b"\x02\0\0\0\0\0\x40\0\0");
+    connection.receive().extend_from_slice(&vec![7; size]);
+    let Ok(Some(Event::Message(message))) = connection.next_event() else { panic!() };
+    assert_eq!(message.body_size(), size);
+    drop(message);
+    assert_eq!(connection.next_event(), Ok(None));
+    let capacity = connection.receive().capacity();
+    assert!(capacity <= 128 << 10, "{capacity}");
+}
+
+#[test]
 fn a_mebibyte_that_arrives_byte_by_byte_is_looked_at_once() {
     let mut connection = ready_router(Limits::default());
     let size = 1 << 20;

@@ -31,6 +31,10 @@ pub(super) struct Entry {
     /// Its turns come before all others': the next to bear its name waits behind it.
     pub(super) expedited: bool,
     pub(super) left: Option<LeaveReason>,
+    /// The application has been told that it left, or need not be.
+    pub(super) reported: bool,
+    /// The connection task has ended.
+    pub(super) ended: bool,
 }
 
 #[derive(Debug, Default)]
@@ -70,6 +74,8 @@ impl Entry {
             announced: false,
             expedited: false,
             left: None,
+            reported: false,
+            ended: false,
         }
     }
 
@@ -82,7 +88,8 @@ impl Entry {
     }
 
     pub(super) fn has_more_to_report(&self) -> bool {
-        !self.announced || !self.inbox.messages.is_empty() || self.left.is_some()
+        let leave = self.left.is_some() && !self.reported;
+        !self.announced || !self.inbox.messages.is_empty() || leave
     }
 
     pub(super) fn wake_stalled_if(&mut self, there_is_room: bool) {

@@ -133,6 +133,13 @@ impl Table {
         }
     }
 
+    /// A peer is known until the application has heard that it left and its task has, too.
+    fn forget_if_done(&mut self, id: PeerId) {
+        if self.entry(id).is_some_and(|entry| entry.reported && entry.ended) {
+            self.forget(id);
+        }
+    }
+
     fn schedule(&mut self, id: PeerId) {
         let Some(entry) = self.entry(id) else { return };
         if !entry.scheduled {

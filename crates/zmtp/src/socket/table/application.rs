@@ -33,8 +33,10 @@ impl Table {
                     entry.wake_stalled_if(half_empty);
                 }
                 RouterEvent::Message(id, message)
-            } else if let Some(reason) = entry.left.take() {
-                self.forget(id);
+            } else if let Some(reason) = entry.left.clone().filter(|_| !entry.reported) {
+                entry.reported = true;
+                entry.scheduled = false;
+                self.forget_if_done(id);
                 return Some(RouterEvent::Left(id, reason));
             } else {
                 entry.scheduled = false;

@@ -200,9 +200,9 @@ impl Table {
         let has_joined = entry.peer.is_some();
         self.budget.hold(unfinished, 0);
         self.dequeue(dropped);
-        if has_joined && unheard && !self.reports_all {
-            self.forget(id);
-        } else if has_joined {
+        if !has_joined || (unheard && !self.reports_all) {
+            self.entry(id).into_iter().for_each(|entry| entry.reported = true);
+        } else {
             self.schedule(id);
         }
     }
@@ -210,9 +210,10 @@ impl Table {
     /// The connection is over and its task ends.
     pub(in crate::socket) fn end(&mut self, id: PeerId, reason: LeaveReason) {
         self.leave(id, reason);
-        let Some(entry) = self.entry(id).filter(|entry| entry.peer.is_none()) else { return };
+        let Some(entry) = self.entry(id) else { return };
+        entry.ended = true;
         let evicted = entry.left == Some(LeaveReason::Evicted);
         self.evicted -= usize::from(evicted);
-        self.forget(id);
+        self.forget_if_done(id);
     }
 }

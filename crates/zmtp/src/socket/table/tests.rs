@@ -58,7 +58,7 @@ fn a_peer_is_reported_as_joined_then_its_messages_then_as_left() {
     let mut fixture = Fixture::new(Config::default());
     let a = fixture.join("A");
     fixture.deliver(a, &["1", "2"]);
-    fixture.table.leave(a, LeaveReason::Closed);
+    fixture.table.end(a, LeaveReason::Closed);
     assert_eq!(fixture.events(), ["+A", "1", "2", "-Closed"]);
     assert_eq!(fixture.events(), [""; 0]);
 }
@@ -79,7 +79,7 @@ fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
     let mut fixture = Fixture::new(Config::default());
     let id = fixture.table.admit().unwrap();
     assert!(fixture.table.peers().is_empty());
-    fixture.table.leave(id, LeaveReason::Closed);
+    fixture.table.end(id, LeaveReason::Closed);
     assert_eq!(fixture.events(), [""; 0]);
 }
 
@@ -87,7 +87,7 @@ fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
 fn a_peer_that_came_and_went_unseen_is_reported_and_takes_room_until_then() {
     let mut fixture = Fixture::new(Config::default().with_max_connections(1));
     let id = fixture.join("A");
-    fixture.table.leave(id, LeaveReason::Closed);
+    fixture.table.end(id, LeaveReason::Closed);
     assert_eq!(fixture.table.admit(), None);
     assert_eq!(fixture.events(), ["+A", "-Closed"]);
     assert!(fixture.table.admit().is_some());
@@ -99,7 +99,7 @@ fn a_socket_without_events_forgets_peers_that_came_and_went_unseen() {
     let mut fixture = Fixture { table: Table::new(config, false) };
     for _ in 0..100 {
         let id = fixture.join("A");
-        fixture.table.leave(id, LeaveReason::Closed);
+        fixture.table.end(id, LeaveReason::Closed);
     }
     assert_eq!(fixture.events(), [""; 0]);
 }
@@ -111,7 +111,7 @@ fn ids_are_never_given_twice() {
     for _ in 0..100 {
         let id = fixture.join("A");
         assert!(seen.insert(id));
-        fixture.table.leave(id, LeaveReason::Closed);
+        fixture.table.end(id, LeaveReason::Closed);
         fixture.events();
         let error = fixture.table.send(id, Message::from("late")).unwrap_err();
         assert_eq!(error.kind(), SendErrorKind::NoSuchPeer);
@@ -125,7 +125,7 @@ fn connections_beyond_the_limit_find_no_place_until_one_is_free() {
     fixture.join("B");
     fixture.events();
     assert_eq!(fixture.table.admit(), None);
-    fixture.table.leave(a, LeaveReason::Closed);
+    fixture.table.end(a, LeaveReason::Closed);
     fixture.events();
     assert!(fixture.table.admit().is_some());
 }
@@ -187,9 +187,9 @@ fn reject_closes_the_newcomer_until_the_name_is_free() {
     let first = fixture.join("A");
     let second = fixture.table.admit().unwrap();
     assert_eq!(fixture.join_as(second, "A"), Err(LeaveReason::Duplicate));
-    fixture.table.leave(second, LeaveReason::Duplicate);
+    fixture.table.end(second, LeaveReason::Duplicate);
     fixture.deliver(first, &["unread"]);
-    fixture.table.leave(first, LeaveReason::Closed);
+    fixture.table.end(first, LeaveReason::Closed);
     let third = fixture.join("A");
     assert_eq!(fixture.table.find(b"A"), Some(third), "unread messages do not keep the name");
     assert_eq!(fixture.events(), ["+A", "unread", "-Closed", "+A"]);
@@ -205,7 +205,7 @@ fn handover_ends_the_first_and_reports_all_of_it_before_the_second() {
     fixture.deliver(first, &["a1", "a2"]);
     let second = fixture.join("A");
     assert_eq!(fixture.deliver(first, &["late"]).1, Order::Abort(LeaveReason::Replaced));
-    fixture.table.leave(first, LeaveReason::Local);
+    fixture.table.end(first, LeaveReason::Local);
     assert_eq!(fixture.events(), ["a1", "a2", "-Replaced", "b1", "+A", "b2"]);
     assert_eq!(fixture.table.find(b"A"), Some(second), "the clean-up of the first is harmless");
 }
@@ -216,7 +216,7 @@ fn allow_keeps_both_and_makes_the_name_ambiguous() {
     let mut fixture = Fixture::new(config);
     let (first, second) = (fixture.join("A"), fixture.join("A"));
     assert_eq!(fixture.table.find(b"A"), None);
-    fixture.table.leave(first, LeaveReason::Closed);
+    fixture.table.end(first, LeaveReason::Closed);
     assert_eq!(fixture.table.find(b"A"), Some(second));
     assert_eq!(fixture.table.find(b"B"), None);
 }
@@ -275,7 +275,7 @@ fn with_explicit_release_messages_count_until_they_are_released() {
     assert_eq!(fixture.deliver(a, &["3"]).0, 0);
     fixture.table.release(a, 1);
     assert_eq!(fixture.deliver(a, &["3", "4"]).0, 1);
-    fixture.table.leave(a, LeaveReason::Closed);
+    fixture.table.end(a, LeaveReason::Closed);
     assert_eq!(fixture.events(), ["-Closed"], "a leave overtakes what nobody received");
 }
 
