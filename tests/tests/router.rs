@@ -148,6 +148,32 @@ async fn a_dealer_that_never_stops_does_not_keep_a_req_from_being_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_released() {
+    let config = Config::default().with_release(zmtp::Release::Explicit).with_recv_hwm(1);
+    let (mut router, _place, endpoint) = bound(config).await;
+    let context = zmq::Context::new();
+    let dealer = socket(&context, zmq::DEALER, "");
+    dealer.set_linger(-1).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    let id = joined(&mut router).await.id;
+    for _ in 0..150 {
+        dealer.send(&vec![7_u8; 1000], 0).unwrap();
+    }
+    drop(dealer);
+    let mut messages = 0;
+    loop {
+        match event(&mut router).await {
+            RouterEvent::Message(..) => messages += 1,
+            RouterEvent::Left(peer, _) => {
+                assert_eq!((peer, messages), (id, 1));
+                return;
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_anonymous_peer_is_shown_as_a_zero_byte_and_a_number() {
     let (mut router, _place, endpoint) = bound(Config::default()).await;
     let context = zmq::Context::new();

@@ -16,12 +16,13 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Buf;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
+use super::stream::Transport;
 use crate::config::Release;
 use crate::message::Message;
 use crate::proto::{Connection, Event};
@@ -45,6 +46,10 @@ const HOLD_STEP: usize = 64 << 10;
 /// Bytes read from a peer whose messages find no room, to see whether it leaves.
 const READ_AHEAD: usize = 64 << 10;
 
+/// How often a peer whose messages find no room, and that has sent more than is read ahead, is
+/// looked at: nothing else would tell that it has left.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 #[must_use = "a connection does nothing unless it is polled"]
 pub(super) struct Driver<S> {
@@ -63,6 +68,8 @@ pub(super) struct Driver<S> {
     held: usize,
     /// When the peer should have taken something of what is to be written.
     write_deadline: Option<Instant>,
+    /// When to see whether the peer has left behind what is not read.
+    look_at: Option<Instant>,
     end: End,
     timer: Option<Pin<Box<Sleep>>>,
 }
@@ -86,7 +93,7 @@ pub(super) struct Ended {
     pub(super) reason: LeaveReason,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+impl<S: Transport> Driver<S> {
     pub(super) fn new(stream: S, link: Link) -> Self {
         let connection = link.connection();
         Self {
@@ -100,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             broken: None,
             held: 0,
             write_deadline: None,
+            look_at: None,
             end: End::NotYet,
             timer: None,
         }
@@ -159,7 +167,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut progress = false;
         loop {
             let next = self.connection.next_timeout().map(Instant::from_std);
-            let Some(at) = next.into_iter().chain(self.write_deadline).min() else {
+            let others = self.write_deadline.into_iter().chain(self.look_at);
+            let Some(at) = next.into_iter().chain(others).min() else {
                 self.timer = None;
                 return Ok(progress);
             };
@@ -172,6 +181,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             if self.write_deadline.is_some_and(|deadline| deadline <= at) {
                 return Err(LeaveReason::WriteTimeout);
+            }
+            if self.look_at.is_some_and(|look_at| look_at <= at) {
+                self.look_at = None;
+                if self.stream.peer_has_closed() {
+                    return Err(LeaveReason::Closed);
+                }
             }
             self.connection.handle_timeout(super::now())?;
             progress = true;
@@ -195,6 +210,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             (true, parsed) => parsed,
             (false, _) => self.connection.buffered() < READ_AHEAD,
         };
+        let explicit = self.link.config().release == Release::Explicit;
+        if !may_read && explicit && !self.incoming.is_empty() {
+            self.look_at = self.look_at.or_else(|| Instant::now().checked_add(LOOK_INTERVAL));
+        } else {
+            self.look_at = None;
+        }
         if !may_read || self.ended || self.end != End::NotYet || !self.hold() {
             return Ok(false);
         }
@@ -313,7 +334,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Future for Driver<S> {
+impl<S: Transport> Future for Driver<S> {
     type Output = Ended;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {

@@ -2,7 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
 
 use super::*;
 use crate::proto::GREETING;
@@ -15,6 +17,12 @@ struct Counted {
     inner: DuplexStream,
     reads: Arc<AtomicUsize>,
     writes: Arc<AtomicUsize>,
+}
+
+impl Transport for Counted {
+    fn peer_has_closed(&self) -> bool {
+        false
+    }
 }
 
 impl AsyncRead for Counted {
