@@ -6,8 +6,8 @@ use interop::{PATIENCE, Place, Transport, socket};
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
-    Config, DuplicateIdentity, Endpoint, LeaveReason, Message, Peer, PeerId, ProtocolError, Router,
-    RouterEvent,
+    Config, DuplicateIdentity, Endpoint, Heartbeat, LeaveReason, Message, Peer, PeerId,
+    ProtocolError, Router, RouterEvent,
 };
 
 fn router(config: Config) -> Router {
@@ -157,7 +157,7 @@ async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_
     dealer.connect(&endpoint).unwrap();
     let id = joined(&mut router).await.id;
     for _ in 0..150 {
-        dealer.send(&vec![7_u8; 1000], 0).unwrap();
+        dealer.send(vec![7_u8; 1000], 0).unwrap();
     }
     drop(dealer);
     let mut messages = 0;
@@ -171,6 +171,29 @@ async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_
             event => panic!("{event:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libzmq_peers_answer_our_pings_and_we_answer_theirs() {
+    let heartbeat = Heartbeat::every(Duration::from_millis(100))
+        .with_timeout(Duration::from_secs(10))
+        .with_ttl(Duration::from_secs(10));
+    let (mut router, _place, endpoint) = bound(Config::default().with_heartbeat(heartbeat)).await;
+    let context = zmq::Context::new();
+    let peers = [zmq::REQ, zmq::DEALER, zmq::ROUTER].map(|socket_type| {
+        let peer = socket(&context, socket_type, "");
+        peer.set_heartbeat_ivl(100).unwrap();
+        peer.set_heartbeat_timeout(10_000).unwrap();
+        peer.set_heartbeat_ttl(10_000).unwrap();
+        peer.connect(&endpoint).unwrap();
+        peer
+    });
+    for _ in &peers {
+        joined(&mut router).await;
+    }
+    // Ten PINGs each way, and nobody leaves.
+    let event = timeout(Duration::from_secs(1), router.recv_event()).await;
+    assert!(event.is_err(), "{event:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
