@@ -16,7 +16,7 @@ check: ## Format, lints and documentation, warnings denied
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 
 test: ## Everything that needs cargo and a C++ compiler only
 	cargo test --workspace
@@ -44,6 +44,6 @@ peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python wit
 	  cargo test --locked -p interop --features peers --test peers
 
 package: ## The crates can be published as they are
-	cargo package --locked --allow-dirty --no-verify -p zmtp -p broker
+	cargo package --locked --allow-dirty -p zmtp -p broker
 
 ci: check test sans-io no-c static fuzz peers package ## All of the above
