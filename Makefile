@@ -1,7 +1,8 @@
 # Everything CI does, by name. `make` alone lists the recipes.
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-STATIC := target/$(HOST)/release/broker
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+STATIC := $(TARGET)/$(HOST)/release/broker
 FUZZ := greeting frames command acceptor connector pair round_trip endpoint
 FUZZ_SECONDS ?= 10
 PYTHON ?= python3
@@ -40,7 +41,7 @@ fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolc
 
 peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python with pyzmq, strace
 	cargo build --release --locked -p broker
-	BROKER=$(CURDIR)/target/release/broker PYTHON=$(PYTHON) \
+	BROKER=$(TARGET)/release/broker PYTHON=$(PYTHON) \
 	  cargo test --locked -p interop --features peers --test peers
 
 package: ## The crates can be published as they are

@@ -38,7 +38,8 @@ pub(crate) struct Serve {
     /// Where workers connect; may be given more than once.
     #[arg(long, value_name = "ENDPOINT", num_args = 1.., default_value = "ipc://backend.ipc")]
     pub(crate) backend: Vec<Endpoint>,
-    /// The largest message; K, M and G stand for KiB, MiB and GiB.
+    /// The largest message, where each frame counts 64 bytes more than its body; K, M and G stand for
+    /// KiB, MiB and GiB.
     #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
     pub(crate) max_message_size: usize,
     /// Requests of one DEALER client read before the first of them is answered.
@@ -68,7 +69,7 @@ pub(crate) struct Request {
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub(crate) identity: String,
     /// Give up after this many seconds; wait for ever if not given.
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_seconds)]
     pub(crate) timeout: Option<Duration>,
     /// The request, one frame each.
     #[arg(value_name = "FRAME", required = true)]
@@ -87,9 +88,10 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "TEXT")]
     pub(crate) reply: Option<String>,
     /// How many seconds to take for each answer.
-    #[arg(long, value_name = "S", default_value = "0", value_parser = parse_seconds)]
+    #[arg(long, value_name = "S", default_value = "0", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
     pub(crate) sleep: Duration,
-    /// Stop after this many answers.
+    /// Stop after this many answers. SIGTERM stops after the one that is being worked on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 }

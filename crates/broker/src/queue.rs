@@ -87,8 +87,10 @@ pub enum Violation {
     /// Something that is not the reply to the worker's request. After three of these the worker gets
     /// nothing more until it connects again.
     WrongReply,
-    /// READY from a worker that gets nothing more.
+    /// A worker gets nothing more, or says READY all the same.
     Quarantined,
+    /// Not the client's fault: its request was given up after three attempts.
+    GivenUp,
 }
 
 impl fmt::Display for Violation {
@@ -100,8 +102,11 @@ impl fmt::Display for Violation {
             }
             Self::DuplicateReady => "READY from a worker that is idle already",
             Self::ReadyWhileBusy => "READY from a worker that owes a reply",
-            Self::UnaskedReply => "a reply from a worker that owes none",
-            Self::Quarantined => "READY from a worker whose replies were wrong three times",
+            Self::UnaskedReply => "a message that is not READY, from a worker that owes no reply",
+            Self::Quarantined => {
+                "whatever this worker sends until it connects again: three of its replies were wrong"
+            }
+            Self::GivenUp => "its request, which three workers did not answer",
             Self::WrongReply => "a reply that does not begin with the client's address",
         })
     }
@@ -224,7 +229,9 @@ impl Queue {
         // if it says so.
         match violation {
             Some(Violation::DuplicateReady | Violation::UnaskedReply | Violation::Quarantined) => {}
-            Some(Violation::WrongReply) if self.workers.strike(worker) => {}
+            Some(Violation::WrongReply) if self.workers.strike(worker) => {
+                self.report(Side::Backend, worker, Violation::Quarantined);
+            }
             _ => self.workers.set_idle(worker, stack),
         }
         if let Some(violation) = violation {
@@ -337,6 +344,8 @@ impl Queue {
             self.clients.push_first(request);
         } else {
             self.counters.given_up += 1;
+            let report = Action::Report(Side::Frontend, client, Violation::GivenUp);
+            self.actions.push_back(report);
             self.actions.push_back(Action::Release(client));
         }
     }

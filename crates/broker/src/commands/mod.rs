@@ -7,8 +7,10 @@ mod worker;
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use zmtp::{Config, Req};
+use tokio::time::timeout;
+use zmtp::{Config, Monitor, MonitorEvent, Req};
 
 use crate::cli::Command;
 
@@ -29,6 +31,20 @@ fn req(identity: String, endpoint: &zmtp::Endpoint) -> Result<Req, Box<dyn Error
     let req = Req::new(config)?;
     req.connect(endpoint)?;
     Ok(req)
+}
+
+/// Why there is no connection, if the last that was told of it is that there is none.
+async fn trouble(monitor: &mut Monitor) -> Option<String> {
+    let mut trouble = None;
+    while let Ok(Some(event)) = timeout(Duration::ZERO, monitor.recv()).await {
+        trouble = match event {
+            MonitorEvent::ConnectFailed(_, error, _) => Some(format!("cannot connect: {error}")),
+            MonitorEvent::HandshakeFailed(_, reason) => Some(format!("connected, but {reason}")),
+            MonitorEvent::HandshakeSucceeded(_) => None,
+            _ => trouble,
+        };
+    }
+    trouble
 }
 
 /// A frame as a line of text: in hexadecimal, after `0x`, unless it is printable UTF-8.

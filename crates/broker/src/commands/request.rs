@@ -14,6 +14,7 @@ use crate::signals::Signals;
 pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let mut req = super::req(options.identity, &options.connect)?;
+    let mut monitor = req.monitor();
     let patience = options.timeout.unwrap_or(Duration::MAX);
     let request = timeout(patience, req.request(Message::copy_from(&options.frames)));
     let reply = tokio::select! {
@@ -22,7 +23,9 @@ pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
     };
     let Ok(reply) = reply else {
         let (seconds, endpoint) = (patience.as_secs_f64(), options.connect);
-        return Err(format!("no reply from {endpoint} within {seconds} s").into());
+        let why =
+            super::trouble(&mut monitor).await.map_or(String::new(), |why| format!(": {why}"));
+        return Err(format!("no reply from {endpoint} within {seconds} s{why}").into());
     };
     for part in &reply? {
         say(super::line(part));

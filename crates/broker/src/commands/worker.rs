@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::sleep;
-use zmtp::{Message, ReqError};
+use zmtp::{Message, Monitor, MonitorEvent, ReqError};
 
 use crate::cli::Worker;
 use crate::output::{note, say};
@@ -19,7 +19,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
         identity => identity.to_owned(),
     };
     let mut req = super::req(options.identity, &options.connect)?;
-    note(format_args!("{name} is ready for requests from {}", options.connect));
+    tokio::spawn(tell_of_connection(name.clone(), req.monitor()));
     let mut answers = 0;
     let mut next = ready();
     loop {
@@ -50,6 +50,30 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
     }
     req.close().await;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says when there is a connection, and once for each time there is none why.
+async fn tell_of_connection(name: String, mut monitor: Monitor) {
+    let mut told = false;
+    while let Some(event) = monitor.recv().await {
+        let trouble = match event {
+            MonitorEvent::HandshakeSucceeded(address) => {
+                note(format_args!("{name} is ready for requests from {address}"));
+                told = false;
+                continue;
+            }
+            MonitorEvent::ConnectFailed(address, error, _) => {
+                format!("cannot connect to {address}: {error}")
+            }
+            MonitorEvent::HandshakeFailed(address, reason) => {
+                format!("cannot use {address}: {reason}")
+            }
+            _ => continue,
+        };
+        if !std::mem::replace(&mut told, true) {
+            note(format_args!("{name} {trouble}; trying again"));
+        }
+    }
 }
 
 /// What a worker says when it connects.

@@ -201,7 +201,10 @@ fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_after_three() {
         fixture.queue.worker_left(fixture.ids[worker]);
     }
     let attempts = ["W0 <- |C0||poison", "W1 <- |C0||poison", "W2 <- |C0||poison"];
-    assert_eq!(fixture.actions(), [&attempts[..], &["C0 released"]].concat());
+    assert_eq!(
+        fixture.actions(),
+        [&attempts[..], &["Frontend 0: GivenUp", "C0 released"]].concat()
+    );
     fixture.join_worker(3);
     assert_eq!(fixture.actions(), ["W3 <- |C1||other"]);
     assert_eq!(fixture.queue.counters().given_up, 1);
