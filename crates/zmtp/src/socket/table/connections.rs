@@ -51,6 +51,9 @@ impl Table {
         address: Arc<str>,
         info: Arc<PeerInfo>,
     ) -> Result<(), LeaveReason> {
+        if let Some(reason) = &self.entry(id).ok_or(LeaveReason::Local)?.left {
+            return Err(reason.clone());
+        }
         let name = info.identity.clone();
         if !name.is_empty() {
             self.claim(&name)?;
@@ -162,7 +165,8 @@ impl Table {
 
     /// So many bytes are held of a message that is not complete. Says whether there may be more.
     pub(in crate::socket) fn hold(&mut self, id: PeerId, bytes: usize) -> bool {
-        let Some(entry) = self.entry(id) else { return true };
+        let entry = self.entry(id).filter(|entry| entry.left.is_none());
+        let Some(entry) = entry else { return true };
         let before = std::mem::replace(&mut entry.unfinished, bytes);
         if self.budget.hold(before, bytes) && bytes > before {
             let largest = self.ids().max_by_key(|&id| self.peek(id).map(|entry| entry.unfinished));

@@ -152,6 +152,18 @@ fn the_oldest_handshake_makes_room_for_a_new_connection() {
 }
 
 #[test]
+fn a_connection_that_was_evicted_cannot_join_any_more() {
+    let mut fixture = Fixture::new(Config::default().with_max_pending_handshakes(1));
+    let oldest = fixture.table.admit().unwrap();
+    fixture.table.admit().unwrap();
+    assert_eq!(fixture.join_as(oldest, "A"), Err(LeaveReason::Evicted));
+    fixture.table.end(oldest, LeaveReason::Evicted);
+    assert_eq!(fixture.events(), [""; 0]);
+    fixture.join("A");
+    assert_eq!(fixture.events(), ["+A"]);
+}
+
+#[test]
 fn unfinished_messages_beyond_the_budget_cost_the_peer_with_the_largest() {
     let mut fixture = Fixture::new(Config::default().with_max_total_bytes(2000));
     let (small, large) = (fixture.join("A"), fixture.join("B"));
@@ -162,6 +174,9 @@ fn unfinished_messages_beyond_the_budget_cost_the_peer_with_the_largest() {
     assert_eq!(fixture.deliver(large, &[]).1, Order::Abort(LeaveReason::OverBudget));
     assert_eq!(fixture.deliver(small, &[]).1, Order::Run);
     assert!(fixture.table.hold(small, 1000), "what it had is free again");
+    fixture.table.hold(large, 1000);
+    fixture.table.hold(small, 1000);
+    assert_eq!(fixture.deliver(small, &[]).1, Order::Run, "one that is gone holds nothing");
 }
 
 #[test]
