@@ -127,7 +127,7 @@ pub fn connector(data: &[u8]) {
 }
 
 /// A connection fed anything from its first byte on or, if the first byte is odd, from the end of its
-/// handshake on. Whatever happens, it stays within its limits and errors are for good.
+/// handshake on, with PINGs answered ahead or not. Whatever happens, it stays within its limits and errors are for good.
 fn connection(data: &[u8], types: [SocketType; 2]) {
     let Some((&[mode, size], stream)) = data.split_first_chunk() else { return };
     let ours = types[usize::from(mode >> 1) % types.len()];
@@ -138,6 +138,9 @@ fn connection(data: &[u8], types: [SocketType; 2]) {
     let mut error = None;
     for chunk in stream.chunks(usize::from(size).max(1)) {
         connection.receive().extend_from_slice(chunk);
+        if mode & 4 == 4 {
+            connection.answer_ahead();
+        }
         loop {
             match connection.next_event() {
                 Ok(Some(Event::Message(message))) => {

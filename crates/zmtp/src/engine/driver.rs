@@ -132,6 +132,9 @@ impl<S: Transport> Driver<S> {
                 self.exchange(cx)?;
             }
             exchange = held_back;
+            if !self.incoming.is_empty() && !self.parsed {
+                self.connection.answer_ahead();
+            }
             // There may be room to parse again.
             progress |= !self.parsed && self.incoming.len() < BATCH;
             let (written, empty) = self.poll_write(cx);

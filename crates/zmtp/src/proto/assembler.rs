@@ -45,6 +45,11 @@ impl Assembler {
         Self { limits, scanned: 0, chunks: Vec::new(), copied: BytesMut::new(), frames: 0, cost: 0 }
     }
 
+    /// Bytes at the front of the input that have been looked at.
+    pub(super) fn scanned(&self) -> usize {
+        self.scanned
+    }
+
     /// Whether a message has begun but not ended.
     pub(super) fn is_mid_message(&self) -> bool {
         self.frames > 0

@@ -69,6 +69,9 @@ pub struct Connection {
     burst: usize,
     assembler: Assembler,
     output: Transmit,
+    /// Bytes of `input` in which PINGs have been answered ahead, and how many of them there are.
+    seen_ahead: usize,
+    answered_ahead: usize,
     /// What the next PONG carries. A later PING replaces it, so at most one waits.
     pong: Option<Bytes>,
     ping: bool,
@@ -107,6 +110,8 @@ impl Connection {
             burst: 0,
             assembler: Assembler::new(limits),
             output,
+            seen_ahead: 0,
+            answered_ahead: 0,
             pong: None,
             ping: false,
             deadline: now.checked_add(limits.handshake_timeout),
@@ -152,11 +157,36 @@ impl Connection {
             self.read_size = (self.read_size * 2).min(READ_MAX);
         }
         let event = self.advance();
+        let taken = self.looked_at.saturating_sub(self.input.len());
+        self.seen_ahead = self.seen_ahead.saturating_sub(taken);
         self.looked_at = self.input.len();
         if let Err(error) = &event {
             self.state = State::Failed(error.clone());
         }
         event
+    }
+
+    /// Answers PINGs among the bytes that have arrived, without parsing the messages before them:
+    /// for a peer whose messages have to wait.
+    pub fn answer_ahead(&mut self) {
+        if !matches!(self.state, State::Traffic) {
+            return;
+        }
+        let mut at = self.seen_ahead.max(self.assembler.scanned());
+        loop {
+            let rest = self.input.get(at..).unwrap_or_default();
+            let Ok(Some((header, size))) = FrameHeader::decode(rest) else { break };
+            let end = usize::try_from(header.len).ok().and_then(|len| size.checked_add(len));
+            let Some(body) = end.and_then(|end| rest.get(size..end)) else { break };
+            if header.is_command()
+                && let Ok(Command::Ping { context, .. }) = Command::decode(body)
+            {
+                self.pong = Some(Bytes::copy_from_slice(context));
+                self.answered_ahead += 1;
+            }
+            at += size + body.len();
+        }
+        self.seen_ahead = at;
     }
 
     fn advance(&mut self) -> Result<Option<Event>, ProtocolError> {
@@ -249,6 +279,10 @@ impl Connection {
 
     fn obey(&mut self, body: &Bytes) -> Result<(), ProtocolError> {
         match Command::decode(body)? {
+            Command::Ping { ttl, .. } if self.answered_ahead > 0 => {
+                self.answered_ahead -= 1;
+                self.pulse.note_ping(ttl);
+            }
             Command::Ping { ttl, context } => {
                 self.pulse.note_ping(ttl);
                 self.pong = Some(Bytes::copy_from_slice(context));

@@ -300,6 +300,35 @@ async fn a_peer_at_its_receive_mark_is_still_seen_to_leave() {
 }
 
 #[tokio::test]
+async fn a_peer_at_its_receive_mark_has_its_pings_answered_once() {
+    for messages in [2, 3, 70, 500] {
+        let config = Config::default().with_recv_hwm(2).with_release(Release::Explicit);
+        let (mut fixture, peer) = Fixture::ready(config).await;
+        let ping = b"\x04\x0A\x04PING\x00\x00LOL";
+        let flood = b"\x01\x00\x00\x01x".repeat(messages);
+        fixture.raw.write_all(&[&flood[..], ping].concat()).await.unwrap();
+        fixture.router.recv().await.unwrap();
+        for i in 0..3 {
+            if i > 0 {
+                fixture.raw.write_all(ping).await.unwrap();
+            }
+            let mut pong = [0; 10];
+            fixture.raw.read_exact(&mut pong).await.unwrap();
+            assert_eq!(&pong, b"\x04\x08\x04PONGLOL");
+        }
+        fixture.router.release(peer, 1);
+        for _ in 1..messages {
+            fixture.router.recv().await.unwrap();
+            fixture.router.release(peer, 1);
+        }
+        fixture.router.send(peer, Message::from("end")).unwrap();
+        let mut end = [0; 5];
+        fixture.raw.read_exact(&mut end).await.unwrap();
+        assert_eq!(&end, b"\x00\x03end", "no PONG came twice");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_that_leaves_within_a_message_broke_the_protocol() {
     let (mut fixture, _) = Fixture::ready(Config::default()).await;
     fixture.raw.write_all(b"\x01\x00\x00\x05Hel").await.unwrap();
