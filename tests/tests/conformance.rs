@@ -612,7 +612,9 @@ async fn a_ping_without_a_whole_time_to_live_closes_and_nothing_is_echoed() {
 
 #[tokio::test]
 async fn pings_go_out_in_the_interval_and_a_silent_peer_is_given_up() {
-    let heartbeat = Heartbeat::every(Duration::from_millis(50)).with_ttl(Duration::from_secs(1));
+    let heartbeat = Heartbeat::every(Duration::from_millis(50))
+        .with_timeout(Duration::from_secs(2))
+        .with_ttl(Duration::from_secs(1));
     each_way_with(Config::default().with_heartbeat(heartbeat), async |pair| {
         pair.shake_hands().await;
         for _ in 0..3 {
@@ -638,8 +640,8 @@ async fn a_ping_within_a_message_does_not_touch_it() {
 
 #[tokio::test]
 async fn pings_go_out_though_the_peer_sends_all_the_time() {
-    let config = Config::default().with_heartbeat(Heartbeat::every(Duration::from_millis(50)));
-    each_way_with(config, async |pair| {
+    let heartbeat = Heartbeat::every(Duration::from_millis(50)).with_timeout(PATIENCE);
+    each_way_with(Config::default().with_heartbeat(heartbeat), async |pair| {
         pair.shake_hands().await;
         for _ in 0..3 {
             for _ in 0..10 {
@@ -654,12 +656,13 @@ async fn pings_go_out_though_the_peer_sends_all_the_time() {
 
 #[tokio::test]
 async fn a_message_slower_than_the_timeout_ends_nothing() {
-    let config = Config::default().with_heartbeat(Heartbeat::every(Duration::from_millis(250)));
+    let config = Config::default().with_heartbeat(Heartbeat::every(Duration::from_secs(2)));
     each_way_with(config, async |pair| {
         pair.shake_hands().await;
         pair.peer.send(b"\x00\x14").await.unwrap();
+        // Past the first PING, at 2 s, and the end of its timeout, at 4 s.
         for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(40)).await;
+            tokio::time::sleep(Duration::from_millis(220)).await;
             pair.peer.send(b"x").await.unwrap();
         }
         assert_eq!(pair.message().await.body_size(), 20);
@@ -670,7 +673,7 @@ async fn a_message_slower_than_the_timeout_ends_nothing() {
 #[tokio::test]
 async fn a_peer_whose_messages_wait_is_answered_and_not_given_up() {
     let config = Config::default()
-        .with_heartbeat(Heartbeat::every(Duration::from_millis(50)))
+        .with_heartbeat(Heartbeat::every(Duration::from_millis(50)).with_timeout(PATIENCE))
         .with_release(zmtp::Release::Explicit)
         .with_recv_hwm(1);
     each_way_with(config, async |pair| {

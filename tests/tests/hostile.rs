@@ -139,6 +139,7 @@ fn running_out_of_descriptors_backs_off_says_so_and_recovers() {
 fn thousands_of_connections_that_lead_nowhere_do_not_disturb_a_good_client() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    assert!(maximum.is_none_or(|limit| limit >= 12_000), "this needs 12000 descriptors");
     half_open_connections_cost_at_most_8_kib_each();
     by_default_a_thousand_are_kept_and_the_oldest_make_room();
     running_out_of_descriptors_backs_off_says_so_and_recovers();

@@ -44,7 +44,7 @@ pub(crate) struct Serve {
     pub(crate) max_message_size: usize,
     /// Requests of one DEALER client read before the first of them is answered.
     #[arg(long, value_name = "N", default_value_t = 16,
-          value_parser = clap::value_parser!(u16).range(1..))]
+          value_parser = clap::value_parser!(u16).range(2..))]
     pub(crate) read_ahead: u16,
 }
 

@@ -22,6 +22,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reports of dropped messages in a second; a flood of them is counted and no more.
 const REPORTS_PER_SECOND: u32 = 10;
 
+/// A REQ that asks anew has to be heard while its earlier request waits or runs.
+const READ_AHEAD_MIN: usize = 2;
+
 /// Events taken from a socket before what follows from them is carried out.
 const BATCH: usize = 64;
 
@@ -48,7 +51,7 @@ pub struct Config {
     /// Connections at a time on either side.
     pub max_connections: usize,
     /// Requests of one DEALER client that are read before the first of them is answered. The rest
-    /// waits in its connection. A REQ client has one, whatever is set here.
+    /// waits in its connection. At least 2; of a REQ client the latest one counts.
     pub read_ahead: usize,
     /// The message by which a worker says that it is ready.
     pub ready: Bytes,
@@ -167,7 +170,7 @@ impl Broker {
                 .with_recv_hwm_bytes(config.max_message_size)
                 .with_duplicate_identity(DuplicateIdentity::Allow)
                 .with_release(Release::Explicit)
-                .with_recv_hwm(config.read_ahead),
+                .with_recv_hwm(config.read_ahead.max(READ_AHEAD_MIN)),
         )?;
         let limits = backend_limits(config.max_message_size);
         let backend = Router::new(

@@ -37,6 +37,7 @@ fn ten_clients_wait_for_three_busy_workers_without_costing_processor_time_or_con
             if i == 9 {
                 // The queue has to answer it, or the client closes its connection.
                 req.set_heartbeat_ivl(200).unwrap();
+                req.set_heartbeat_timeout(1500).unwrap();
             }
             let events = zmq::SocketEvent::DISCONNECTED.to_raw().into();
             req.monitor(&format!("inproc://c{i}"), events).unwrap();
