@@ -15,6 +15,18 @@ async fn request(req: &mut Req, text: &str) -> Result<Message, ReqError> {
     timeout(PATIENCE, req.request(Message::from(text))).await.unwrap()
 }
 
+/// A libzmq REP and our REQ that connects to it.
+fn connected() -> (Place, zmq::Context, zmq::Socket, Req) {
+    let place = Place::new();
+    let endpoint = place.endpoint(Transport::Ipc, "rep");
+    let context = zmq::Context::new();
+    let rep = socket(&context, zmq::REP, "");
+    rep.bind(&endpoint).unwrap();
+    let req = req();
+    req.connect(&endpoint.parse().unwrap()).unwrap();
+    (place, context, rep, req)
+}
+
 /// A thread that answers `count` requests of a libzmq REP with themselves.
 fn echo(rep: zmq::Socket, count: usize) -> std::thread::JoinHandle<zmq::Socket> {
     std::thread::spawn(move || {
@@ -155,17 +167,12 @@ async fn a_late_reply_never_answers_a_later_request() {
 
 #[tokio::test]
 async fn a_peer_that_leaves_without_a_reply_is_an_error_and_the_next_request_works() {
-    let place = Place::new();
-    let endpoint = place.endpoint(Transport::Ipc, "rep");
-    let context = zmq::Context::new();
-    let rep = socket(&context, zmq::REP, "");
-    rep.bind(&endpoint).unwrap();
-    let mut req = req();
-    req.connect(&endpoint.parse().unwrap()).unwrap();
+    let (place, context, rep, mut req) = connected();
     let dies = std::thread::spawn(move || drop(rep.recv_bytes(0).unwrap()));
     let lost = request(&mut req, "first").await.unwrap_err();
     assert!(matches!(lost, ReqError::PeerLost(LeaveReason::Closed | LeaveReason::Io(_))), "{lost}");
     dies.join().unwrap();
+    let endpoint = place.endpoint(Transport::Ipc, "rep");
     let rep = socket(&context, zmq::REP, "");
     while rep.bind(&endpoint).is_err() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -177,13 +184,7 @@ async fn a_peer_that_leaves_without_a_reply_is_an_error_and_the_next_request_wor
 
 #[tokio::test]
 async fn send_and_recv_take_turns() {
-    let place = Place::new();
-    let endpoint = place.endpoint(Transport::Ipc, "rep");
-    let context = zmq::Context::new();
-    let rep = socket(&context, zmq::REP, "");
-    rep.bind(&endpoint).unwrap();
-    let mut req = req();
-    req.connect(&endpoint.parse().unwrap()).unwrap();
+    let (_place, _context, rep, mut req) = connected();
     assert_eq!(req.recv().await, Err(ReqError::OutOfTurn));
     assert_eq!(req.send(Message::new()).await, Err(ReqError::Empty));
     req.send(Message::from("x")).await.unwrap();

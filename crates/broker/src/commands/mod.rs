@@ -51,7 +51,11 @@ async fn trouble(monitor: &mut Monitor) -> Option<String> {
 fn line(frame: &[u8]) -> String {
     match std::str::from_utf8(frame) {
         Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-        _ => frame.iter().fold("0x".to_owned(), |line, byte| format!("{line}{byte:02x}")),
+        _ => {
+            let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+            let digits = frame.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+            "0x".chars().chain(digits).collect()
+        }
     }
 }
 

@@ -101,6 +101,14 @@ pub(super) struct Job {
     request: Message,
 }
 
+/// A frame as a log shows it: no more than eighty bytes of it.
+fn shortened(frame: &[u8]) -> String {
+    match frame.get(..80) {
+        Some(start) if frame.len() > 80 => format!("{}…", start.escape_ascii()),
+        _ => super::line(frame),
+    }
+}
+
 impl Job {
     /// `None` for anything else.
     pub(super) fn parse(mut message: Message) -> Option<Self> {
@@ -120,7 +128,7 @@ impl Job {
 
     /// The line that the seed prints for each request.
     pub(super) fn log(&self, worker: &str) -> String {
-        let frames: Vec<_> = self.request.parts().map(super::line).collect();
+        let frames: Vec<_> = self.request.parts().map(shortened).collect();
         let (request, client) = (frames.join(" "), super::line(&self.client));
         format!("{worker:>11}: REQ {request:>2} from {client}")
     }
