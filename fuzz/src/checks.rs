@@ -65,7 +65,7 @@ fn new(ours: SocketType) -> Connection {
 fn ready(ours: SocketType, theirs: SocketType) -> Connection {
     let mut connection = new(ours);
     let mut hello = GREETING.to_vec();
-    encode_ready(theirs, b"fuzz", &mut hello);
+    encode_ready(theirs, b"fuzz", &[], &mut hello);
     let (events, result) = feed(&mut connection, &hello, &mut std::iter::repeat(usize::MAX));
     assert!(matches!(events[..], [Event::Ready(_)]) && result.is_ok());
     let sent = connection.transmit().remaining();

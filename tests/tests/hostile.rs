@@ -60,7 +60,7 @@ fn echo(place: &Place, config: Config) -> (Runtime, zmtp::Monitor) {
     runtime.block_on(router.bind(&endpoint)).unwrap();
     runtime.spawn(async move {
         while let Some((peer, request)) = router.recv().await {
-            let _ = router.send(peer, request);
+            let _ = router.try_send(peer, request);
         }
     });
     (runtime, monitor)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use interop::{PATIENCE, Place, Transport, socket};
 use tokio::time::timeout;
-use zmtp::{Config, LeaveReason, Message, Req, ReqError};
+use zmtp::{Config, LeaveReason, Message, RecvError, Req, ReqError, SendError, SendErrorKind};
 
 fn req() -> Req {
     let reconnect = Duration::from_millis(10);
@@ -185,10 +185,13 @@ async fn a_peer_that_leaves_without_a_reply_is_an_error_and_the_next_request_wor
 #[tokio::test]
 async fn send_and_recv_take_turns() {
     let (_place, _context, rep, mut req) = connected();
-    assert_eq!(req.recv().await, Err(ReqError::OutOfTurn));
-    assert_eq!(req.send(Message::new()).await, Err(ReqError::Empty));
+    assert_eq!(req.recv().await, Err(RecvError::OutOfTurn));
+    let kind = |error: SendError| error.kind();
+    let empty = req.send(Message::new()).await.map_err(kind);
+    assert_eq!(empty, Err(SendErrorKind::Empty));
     req.send(Message::from("x")).await.unwrap();
-    assert_eq!(req.send(Message::from("y")).await, Err(ReqError::OutOfTurn));
+    let early = req.send(Message::from("y")).await.map_err(kind);
+    assert_eq!(early, Err(SendErrorKind::OutOfTurn));
     // A receive that was dropped leaves the reply due.
     assert!(timeout(Duration::ZERO, req.recv()).await.is_err());
     let echo = echo(rep, 1);

@@ -6,8 +6,8 @@ use interop::{PATIENCE, Place, Transport, socket};
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
-    Config, DuplicateIdentity, Endpoint, Heartbeat, LeaveReason, Message, Peer, PeerId,
-    ProtocolError, Router, RouterEvent,
+    Config, DuplicateIdentity, Endpoint, Heartbeat, LeaveReason, Message, Peer, PeerEvent, PeerId,
+    ProtocolError, Router,
 };
 
 fn router(config: Config) -> Router {
@@ -23,19 +23,19 @@ async fn bound(config: Config) -> (Router, Place, String) {
     (router, place, endpoint)
 }
 
-async fn event(router: &mut Router) -> RouterEvent {
+async fn event(router: &mut Router) -> PeerEvent {
     timeout(PATIENCE, router.recv_event()).await.unwrap().unwrap()
 }
 
 async fn joined(router: &mut Router) -> std::sync::Arc<Peer> {
     let event = event(router).await;
-    let RouterEvent::Joined(peer) = event else { panic!("{event:?}") };
+    let PeerEvent::Joined(peer) = event else { panic!("{event:?}") };
     peer
 }
 
 async fn left(router: &mut Router) -> (PeerId, LeaveReason) {
     let event = event(router).await;
-    let RouterEvent::Left(peer, reason) = event else { panic!("{event:?}") };
+    let PeerEvent::Left(peer, reason) = event else { panic!("{event:?}") };
     (peer, reason)
 }
 
@@ -94,7 +94,7 @@ async fn exchange(router: &mut Router, id: PeerId, peer: &zmq::Socket, of: zmq::
         peer.send("Hello", 0).unwrap();
     }
     assert_eq!(message(router).await, (id, wire.clone()));
-    router.send(id, wire).unwrap();
+    router.try_send(id, wire).unwrap();
     let reply = peer.recv_multipart(0).unwrap();
     assert_eq!(reply[head.len()..], [b"Hello".to_vec()]);
 }
@@ -137,7 +137,7 @@ async fn a_dealer_that_never_stops_does_not_keep_a_req_from_being_served() {
         let (peer, request) = message(&mut router).await;
         flooded += usize::from(request.len() == 1);
         if request.len() == 2 {
-            router.send(peer, request).unwrap();
+            router.try_send(peer, request).unwrap();
         }
     }
     asked.join().unwrap();
@@ -163,8 +163,8 @@ async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_
     let mut messages = 0;
     loop {
         match event(&mut router).await {
-            RouterEvent::Message(..) => messages += 1,
-            RouterEvent::Left(peer, _) => {
+            PeerEvent::Message(..) => messages += 1,
+            PeerEvent::Left(peer, _) => {
                 assert_eq!((peer, messages), (id, 1));
                 return;
             }
@@ -221,7 +221,7 @@ async fn a_peer_that_comes_back_is_another_peer() {
         ids.push(peer.id);
         drop(dealer);
         assert_eq!(left(&mut router).await.0, peer.id);
-        assert!(router.send(peer.id, Message::from("late")).is_err());
+        assert!(router.try_send(peer.id, Message::from("late")).is_err());
     }
 }
 
@@ -259,7 +259,7 @@ async fn handover_gives_the_name_to_the_second_of_two_peers() {
     assert_eq!(left(&mut router).await, (old, LeaveReason::Replaced));
     let new = joined(&mut router).await.id;
     assert_eq!(router.find(b"NAME"), Some(new));
-    router.send(new, Message::from("hi")).unwrap();
+    router.try_send(new, Message::from("hi")).unwrap();
     assert_eq!(second.recv_bytes(0).unwrap(), b"hi");
 }
 
@@ -276,7 +276,7 @@ async fn allow_serves_both_peers_with_one_name() {
     });
     for _ in 0..2 {
         let (peer, request) = message(&mut router).await;
-        router.send(peer, request).unwrap();
+        router.try_send(peer, request).unwrap();
     }
     for (req, body) in reqs {
         assert_eq!(req.recv_string(0).unwrap().unwrap(), body);
@@ -344,7 +344,7 @@ async fn what_one_peer_does_wrong_ends_its_connection_and_no_other() {
         }
         good.send("fine", 0).unwrap();
         let next = event(&mut router).await;
-        assert!(matches!(next, RouterEvent::Message(peer, _) if peer == id), "{next:?}");
+        assert!(matches!(next, PeerEvent::Message(peer, _) if peer == id), "{next:?}");
     }
 }
 

@@ -50,7 +50,7 @@ fn echo(endpoint: &Endpoint, give_up: bool) {
             let echo = tokio::spawn(async move {
                 while let Some((peer, request)) = router.recv().await {
                     // One that has given up is gone.
-                    let _ = router.send(peer, request);
+                    let _ = router.try_send(peer, request);
                 }
             });
             for client in clients {

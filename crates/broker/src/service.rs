@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
-    BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Monitor, Release, Router,
-    RouterEvent, SendErrorKind,
+    BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Monitor, PeerEvent, Release,
+    Router, SendErrorKind,
 };
 
 use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side, Violation};
@@ -261,30 +261,30 @@ impl Broker {
     fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut (Vec<RouterEvent>, Vec<RouterEvent>),
+        events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
     ) -> Poll<()> {
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    fn queue_backend(&mut self, event: RouterEvent) {
+    fn queue_backend(&mut self, event: PeerEvent) {
         match event {
-            RouterEvent::Message(worker, message) => self.queue.worker_message(worker, message),
-            RouterEvent::Joined(peer) => self.queue.worker_joined(peer.id),
-            RouterEvent::Left(worker, _) => self.queue.worker_left(worker),
+            PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
+            PeerEvent::Joined(peer) => self.queue.worker_joined(peer.id),
+            PeerEvent::Left(worker, _) => self.queue.worker_left(worker),
             _ => {}
         }
     }
 
-    fn queue_frontend(&mut self, event: RouterEvent) {
+    fn queue_frontend(&mut self, event: PeerEvent) {
         match event {
-            RouterEvent::Message(client, message) => self.queue.client_message(client, message),
-            RouterEvent::Joined(peer) => {
+            PeerEvent::Message(client, message) => self.queue.client_message(client, message),
+            PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, peer.routing_id.clone(), lock_step);
             }
-            RouterEvent::Left(client, _) => self.queue.client_left(client),
+            PeerEvent::Left(client, _) => self.queue.client_left(client),
             _ => {}
         }
     }
@@ -293,17 +293,17 @@ impl Broker {
         while let Some(action) = self.queue.next_action() {
             match action {
                 Action::Dispatch(worker, message) => {
-                    if self.backend.send(worker, message).is_err() {
-                        self.backend.disconnect(worker);
+                    if self.backend.try_send(worker, message).is_err() {
+                        self.backend.disconnect_peer(worker);
                         self.queue.dispatch_failed(worker);
                     }
                 }
                 Action::Reply(client, message) => {
-                    let sent = self.frontend.send(client, message);
+                    let sent = self.frontend.try_send(client, message);
                     // A client that has left is told of by the next event. One that does not read
                     // its replies has as many unread as it may have.
                     if sent.is_err_and(|error| error.kind() == SendErrorKind::Full) {
-                        self.frontend.disconnect(client);
+                        self.frontend.disconnect_peer(client);
                     }
                     self.frontend.release(client, 1);
                 }

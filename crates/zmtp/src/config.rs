@@ -1,18 +1,28 @@
 //! [`Config`]: everything about a socket that can be chosen.
 
+mod choices;
+mod transport;
+
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use choices::{DuplicateIdentity, OnFull, Release};
+pub use transport::{Keepalive, TransportOptions};
+
 use crate::limits::Limits;
 use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
+
+/// The most bytes of properties: with the identity they have to fit in a peer's limit for commands,
+/// which is 4 KiB here.
+const MAX_PROPERTIES_SIZE: usize = 2 << 10;
 
 /// What a socket does where there is a choice. The default is safe for peers nobody knows.
 ///
 /// | field | default |
 /// |---|---|
-/// | [`identity`](Self::identity) | none |
+/// | [`identity`](Self::identity), [`properties`](Self::properties) | none |
 /// | [`limits`](Self::limits) | see [`Limits`] |
 /// | [`heartbeat`](Self::heartbeat) | none |
 /// | [`max_connections`](Self::max_connections) | 16384 |
@@ -21,10 +31,15 @@ use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
 /// | [`write_timeout`](Self::write_timeout) | 10 s |
 /// | [`send_hwm`](Self::send_hwm), [`recv_hwm`](Self::recv_hwm) | 1000 messages a peer |
 /// | [`send_hwm_bytes`](Self::send_hwm_bytes), [`recv_hwm_bytes`](Self::recv_hwm_bytes) | 16 MiB a peer |
+/// | [`on_full`](Self::on_full) | REQ and DEALER wait, ROUTER fails, REP drops |
 /// | [`release`](Self::release) | [`Release::OnReceive`] |
 /// | [`duplicate_identity`](Self::duplicate_identity) | [`DuplicateIdentity::Reject`] |
+/// | [`immediate`](Self::immediate), [`probe`](Self::probe) | off |
+/// | [`correlate`](Self::correlate), [`relaxed`](Self::relaxed) | off |
 /// | [`linger`](Self::linger) | 1 s |
+/// | [`reconnect`](Self::reconnect) | on |
 /// | [`reconnect_min`](Self::reconnect_min), [`reconnect_max`](Self::reconnect_max) | 100 ms, 5 s |
+/// | [`transport`](Self::transport) | see [`TransportOptions`] |
 ///
 /// ```
 /// use zmtp::{Config, Limits};
@@ -35,10 +50,14 @@ use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Config {
     /// The name announced to peers: 1 to 255 bytes that do not start with a zero byte, or empty for
     /// none. libzmq: `ZMQ_ROUTING_ID`.
     pub identity: Bytes,
+    /// What else to say of oneself in the handshake, names and values. The names of one's own begin
+    /// with `X-`. libzmq: `ZMQ_METADATA`.
+    pub properties: Vec<(String, Bytes)>,
     /// Limits on what one peer may send.
     pub limits: Limits,
     /// PINGs to send to peers. A PING of a peer is answered in any case. A REQ that says it speaks
@@ -68,47 +87,47 @@ pub struct Config {
     /// Bytes received from one peer and not [released](Self::release). One message is always taken
     /// in.
     pub recv_hwm_bytes: usize,
+    /// What happens to a message for which there is no room. Unless it is set, REQ and DEALER wait,
+    /// a ROUTER fails, so that one slow peer holds nobody up, and a REP drops: whoever asks without
+    /// reading the answers has none.
+    pub on_full: Option<OnFull>,
     /// When a message stops to count against [`recv_hwm`](Self::recv_hwm).
     pub release: Release,
     /// What happens when two peers announce the same identity. libzmq: `ZMQ_ROUTER_HANDOVER`.
     pub duplicate_identity: DuplicateIdentity,
+    /// REQ and DEALER send over connections only. Otherwise an endpoint that is connected to takes
+    /// its turn from the beginning, and what is sent there waits for the connection. libzmq:
+    /// `ZMQ_IMMEDIATE`.
+    pub immediate: bool,
+    /// Each new connection starts with an empty message of ours, by which a ROUTER learns who is
+    /// there. Not of a REP. libzmq: `ZMQ_PROBE_ROUTER`.
+    pub probe: bool,
+    /// A REQ puts a number in front of each request and takes only a reply with that number. The
+    /// peer has to send back everything up to the delimiter, as REP does. libzmq:
+    /// `ZMQ_REQ_CORRELATE`.
+    pub correlate: bool,
+    /// A REQ may send while a reply is due, and gives the request before up. libzmq:
+    /// `ZMQ_REQ_RELAXED`.
+    pub relaxed: bool,
     /// How long closing a socket waits for messages to leave. libzmq: `ZMQ_LINGER`, for ever.
     pub linger: Duration,
+    /// A connection that is lost or cannot be made is tried again. If not, its endpoint is forgotten
+    /// as if it had been disconnected. libzmq: -1 for `ZMQ_RECONNECT_IVL`.
+    pub reconnect: bool,
     /// Pause before the first attempt to connect again, doubled at each failure and varied by a
     /// fifth either way. libzmq: `ZMQ_RECONNECT_IVL`.
     pub reconnect_min: Duration,
     /// The longest pause between two attempts to connect. libzmq: `ZMQ_RECONNECT_IVL_MAX`.
     pub reconnect_max: Duration,
-}
-
-/// When a received message stops to count against [`Config::recv_hwm`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Release {
-    /// As soon as the application has received it.
-    OnReceive,
-    /// When the application says so with [`Router::release`](crate::Router::release). The mark then
-    /// bounds what the application holds of one peer, and a peer that leaves is reported at once:
-    /// its messages that have not been received by then are dropped.
-    Explicit,
-}
-
-/// What a ROUTER does when two peers announce the same identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DuplicateIdentity {
-    /// The newcomer's connection is closed.
-    Reject,
-    /// The newcomer takes the identity over and the earlier connection is closed.
-    Handover,
-    /// Both stay. Identities are labels; a peer cannot be looked up by an ambiguous one.
-    Allow,
+    /// Options of the system's sockets.
+    pub transport: TransportOptions,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             identity: Bytes::new(),
+            properties: Vec::new(),
             limits: Limits::default(),
             heartbeat: None,
             max_connections: 16_384,
@@ -119,11 +138,18 @@ impl Default for Config {
             send_hwm_bytes: 16 << 20,
             recv_hwm: 1000,
             recv_hwm_bytes: 16 << 20,
+            on_full: None,
             release: Release::OnReceive,
             duplicate_identity: DuplicateIdentity::Reject,
+            immediate: false,
+            probe: false,
+            correlate: false,
+            relaxed: false,
             linger: Duration::from_secs(1),
+            reconnect: true,
             reconnect_min: Duration::from_millis(100),
             reconnect_max: Duration::from_secs(5),
+            transport: TransportOptions::default(),
         }
     }
 }
@@ -133,6 +159,13 @@ impl Config {
     #[must_use]
     pub fn with_identity(self, identity: impl Into<Bytes>) -> Self {
         Self { identity: identity.into(), ..self }
+    }
+
+    /// Adds to [`properties`](Self::properties).
+    #[must_use]
+    pub fn with_property(mut self, name: impl Into<String>, value: impl Into<Bytes>) -> Self {
+        self.properties.push((name.into(), value.into()));
+        self
     }
 
     /// Sets [`limits`](Self::limits).
@@ -177,6 +210,12 @@ impl Config {
         Self { send_hwm: messages, ..self }
     }
 
+    /// Sets [`send_hwm_bytes`](Self::send_hwm_bytes).
+    #[must_use]
+    pub fn with_send_hwm_bytes(self, bytes: usize) -> Self {
+        Self { send_hwm_bytes: bytes, ..self }
+    }
+
     /// Sets [`recv_hwm`](Self::recv_hwm) in messages.
     #[must_use]
     pub fn with_recv_hwm(self, messages: usize) -> Self {
@@ -187,6 +226,12 @@ impl Config {
     #[must_use]
     pub fn with_recv_hwm_bytes(self, bytes: usize) -> Self {
         Self { recv_hwm_bytes: bytes, ..self }
+    }
+
+    /// Sets [`on_full`](Self::on_full).
+    #[must_use]
+    pub fn with_on_full(self, on_full: OnFull) -> Self {
+        Self { on_full: Some(on_full), ..self }
     }
 
     /// Sets [`release`](Self::release).
@@ -201,7 +246,31 @@ impl Config {
         Self { duplicate_identity, ..self }
     }
 
-    /// Sets [`linger`](Self::linger).
+    /// Sets [`immediate`](Self::immediate).
+    #[must_use]
+    pub fn with_immediate(self, immediate: bool) -> Self {
+        Self { immediate, ..self }
+    }
+
+    /// Sets [`probe`](Self::probe).
+    #[must_use]
+    pub fn with_probe(self, probe: bool) -> Self {
+        Self { probe, ..self }
+    }
+
+    /// Sets [`correlate`](Self::correlate).
+    #[must_use]
+    pub fn with_correlate(self, correlate: bool) -> Self {
+        Self { correlate, ..self }
+    }
+
+    /// Sets [`relaxed`](Self::relaxed).
+    #[must_use]
+    pub fn with_relaxed(self, relaxed: bool) -> Self {
+        Self { relaxed, ..self }
+    }
+
+    /// Sets [`linger`](Self::linger). [`Duration::MAX`] is for ever.
     #[must_use]
     pub fn with_linger(self, linger: Duration) -> Self {
         Self { linger, ..self }
@@ -210,7 +279,23 @@ impl Config {
     /// Sets [`reconnect_min`](Self::reconnect_min) and [`reconnect_max`](Self::reconnect_max).
     #[must_use]
     pub fn with_reconnect(self, min: Duration, max: Duration) -> Self {
-        Self { reconnect_min: min, reconnect_max: max, ..self }
+        Self { reconnect: true, reconnect_min: min, reconnect_max: max, ..self }
+    }
+
+    /// Turns [`reconnect`](Self::reconnect) off.
+    #[must_use]
+    pub fn without_reconnect(self) -> Self {
+        Self { reconnect: false, ..self }
+    }
+
+    /// Sets [`transport`](Self::transport).
+    #[must_use]
+    pub fn with_transport(self, transport: TransportOptions) -> Self {
+        Self { transport, ..self }
+    }
+
+    fn encoded_properties(&self) -> usize {
+        self.properties.iter().map(|(name, value)| 5 + name.len() + value.len()).sum()
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
@@ -233,6 +318,12 @@ impl Config {
         if self.heartbeat.is_some_and(|heartbeat| heartbeat.interval.is_zero()) {
             return wrong("heartbeat.interval", "it must be longer than nothing");
         }
+        if self.properties.iter().any(|(name, _)| !is_property_name(name)) {
+            return wrong("properties", "a name takes 1 to 255 letters, digits or -_.+");
+        }
+        if self.encoded_properties() > MAX_PROPERTIES_SIZE {
+            return wrong("properties", "they take more than 2 KiB");
+        }
         if self.reconnect_min < Duration::from_millis(1) {
             return wrong("reconnect_min", "it must be at least 1 ms");
         }
@@ -241,6 +332,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// As RFC 37 has it ("Connection metadata"). The two that a socket states itself are its own.
+fn is_property_name(name: &str) -> bool {
+    let sound = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+    let own = ["Socket-Type", "Identity"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    (1..=255).contains(&name.len()) && name.bytes().all(sound) && !own
 }
 
 /// A configuration that makes no sense. It names the field and what is wrong with it.
@@ -267,21 +365,4 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_default_is_valid_and_each_wrong_field_is_named() {
-        let default = Config::default();
-        assert_eq!(default.validate(), Ok(()));
-        let field = |config: Config| config.validate().unwrap_err().field();
-        assert_eq!(field(default.clone().with_identity(vec![1; 256])), "identity");
-        assert_eq!(field(default.clone().with_identity("\0x")), "identity");
-        assert_eq!(field(default.clone().with_send_hwm(0)), "send_hwm");
-        assert_eq!(field(default.clone().with_recv_hwm(0)), "recv_hwm");
-        let limits = Limits::default().with_max_frames(0);
-        assert_eq!(field(default.clone().with_limits(limits)), "limits.max_frames");
-        let second = Duration::from_secs(1);
-        assert_eq!(field(default.with_reconnect(second, second / 2)), "reconnect_min");
-    }
-}
+mod tests;

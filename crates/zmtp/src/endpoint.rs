@@ -16,7 +16,9 @@ const MAX_PATH_SIZE: usize = 107;
 /// | `tcp://example.org:5555` | the first of its addresses that works | likewise, at each attempt |
 /// | `tcp://*:5555` | all IPv4 addresses | refused |
 /// | `tcp://127.0.0.1:0`, `tcp://127.0.0.1:*` | a free port | refused |
+/// | `tcp://192.0.2.7:0;example.org:5555` | refused | from that address, and port unless 0 |
 /// | `ipc://name.ipc`, `ipc:///run/name.ipc` | a socket file, relative or absolute | likewise |
+/// | `ipc://*` | a socket file in a new directory of this user's own | refused |
 /// | `ipc://@name` | a name in Linux' abstract namespace | likewise |
 ///
 /// A path or an abstract name takes at most 107 bytes.
@@ -29,8 +31,12 @@ pub(crate) enum Kind {
     Tcp {
         host: Box<str>,
         port: u16,
+        /// Where to connect from.
+        source: Option<SocketAddr>,
     },
     Path(PathBuf),
+    /// A path that is to be chosen.
+    AnyPath,
     /// The name without its `@`.
     Abstract(Box<str>),
 }
@@ -41,6 +47,11 @@ impl Endpoint {
         &self.0
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn from_path(path: PathBuf) -> Self {
+        Self(Kind::Path(path))
+    }
+
     /// Whether a socket can connect here, which it cannot to a wildcard.
     #[cfg(feature = "tokio")]
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
@@ -49,6 +60,7 @@ impl Endpoint {
             Kind::Tcp { host, .. } if **host == *"*" => {
                 Err(EndpointError::new(self, "* stands for all addresses and cannot be called"))
             }
+            Kind::AnyPath => Err(EndpointError::new(self, "* is for binding")),
             _ => Ok(()),
         }
     }
@@ -85,15 +97,26 @@ impl Endpoint {
 
 impl From<SocketAddr> for Endpoint {
     fn from(address: SocketAddr) -> Self {
-        Self(Kind::Tcp { host: address.ip().to_string().into(), port: address.port() })
+        let host = address.ip().to_string().into();
+        Self(Kind::Tcp { host, port: address.port(), source: None })
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Kind::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Kind::Tcp { host, port, source } => {
+                f.write_str("tcp://")?;
+                if let Some(source) = source {
+                    write!(f, "{source};")?;
+                }
+                if host.contains(':') {
+                    write!(f, "[{host}]:{port}")
+                } else {
+                    write!(f, "{host}:{port}")
+                }
+            }
+            Kind::AnyPath => f.write_str("ipc://*"),
             Kind::Path(path) => write!(f, "ipc://{}", path.display()),
             Kind::Abstract(name) => write!(f, "ipc://@{name}"),
         }
@@ -138,6 +161,10 @@ impl FromStr for Endpoint {
 }
 
 fn parse_tcp(text: &str) -> Result<Kind, &'static str> {
+    let (source, text) = match text.split_once(';') {
+        Some((source, target)) => (Some(parse_source(source)?), target),
+        None => (None, text),
+    };
     let (host, port) = text.rsplit_once(':').ok_or("a port is missing")?;
     let port = match port {
         "*" => 0,
@@ -158,7 +185,16 @@ fn parse_tcp(text: &str) -> Result<Kind, &'static str> {
         None if host == "*" || host.bytes().all(is_host_byte) => host,
         None => return Err("the host has a character that no name or address has"),
     };
-    Ok(Kind::Tcp { host: host.into(), port })
+    Ok(Kind::Tcp { host: host.into(), port, source })
+}
+
+/// An address and a port; either may be `*` for any.
+fn parse_source(text: &str) -> Result<SocketAddr, &'static str> {
+    const WRONG: &str = "the source before the ; must be an address and a port";
+    let (host, port) = text.rsplit_once(':').ok_or(WRONG)?;
+    let host = if host == "*" { "0.0.0.0" } else { host };
+    let port = if port == "*" { "0" } else { port };
+    format!("{host}:{port}").parse().map_err(|_| WRONG)
 }
 
 /// An IPv6 address, with or without a zone such as `%eth0`.
@@ -186,7 +222,7 @@ fn parse_ipc(text: &str) -> Result<Kind, &'static str> {
         Some("") => Err("a name must follow the @"),
         Some(name) => Ok(Kind::Abstract(name.into())),
         None if text.is_empty() => Err("a path is missing"),
-        None if text == "*" => Err("a path must be named, * is not supported for ipc"),
+        None if text == "*" => Ok(Kind::AnyPath),
         None => Ok(Kind::Path(text.into())),
     }
 }
@@ -203,6 +239,9 @@ mod tests {
             "tcp://[::1]:65535",
             "tcp://[fe80::1%eth0]:1",
             "tcp://a-host.example_1.org:80",
+            "tcp://192.0.2.1:0;h:1",
+            "tcp://[::1]:5;[::1]:6",
+            "ipc://*",
             "ipc://frontend.ipc",
             "ipc:///run/with space/x.sock",
             "ipc://@abstract",
@@ -233,7 +272,8 @@ mod tests {
             ("tcp://[127.0.0.1]:1", "the [ ] do not hold"),
             ("ipc://", "a path is missing"),
             ("ipc://@", "a name must follow"),
-            ("ipc://*", "a path must be named"),
+            ("tcp://eth0:1;h:1", "the source before the ;"),
+            ("tcp://127.0.0.1;h:1", "the source before the ;"),
             ("ipc://a\0b", "a path has no zero byte"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();

@@ -134,10 +134,12 @@ pub struct SendError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The peer's queue is at its high-water mark.
+    /// The peer's queue is at its high-water mark, or those of all peers whose turn it could be.
     Full,
-    /// The peer has left, or never was.
+    /// The peer has left, or never was; or there is nobody at all whose turn it could be.
     NoSuchPeer,
+    /// A REQ is due to receive, or a REP has nothing to reply to.
+    OutOfTurn,
     /// The connection or the socket is closed.
     Closed,
     /// The handshake is not over yet.
@@ -164,6 +166,13 @@ impl SendError {
     }
 }
 
+/// For sinks that cannot fail by themselves.
+impl From<std::convert::Infallible> for SendError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl fmt::Debug for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendError").field("kind", &self.kind).finish_non_exhaustive()
@@ -172,12 +181,19 @@ impl fmt::Debug for SendError {
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            SendErrorKind::Full => "the peer's queue is full",
-            SendErrorKind::NoSuchPeer => "no such peer",
-            SendErrorKind::Closed => "the connection or the socket is closed",
-            SendErrorKind::NotReady => "the handshake is not over yet",
-            SendErrorKind::Empty => "a message needs at least one part",
+        self.kind.fmt(f)
+    }
+}
+
+impl fmt::Display for SendErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "the peer's queue is full",
+            Self::NoSuchPeer => "no such peer",
+            Self::OutOfTurn => "requests and replies take turns",
+            Self::Closed => "the connection or the socket is closed",
+            Self::NotReady => "the handshake is not over yet",
+            Self::Empty => "a message needs at least one part",
         })
     }
 }

@@ -1,9 +1,9 @@
-//! ZMTP 3.1, the wire protocol of ZeroMQ, in pure Rust, with the sockets REQ and ROUTER over TCP and
-//! Unix sockets. It talks to libzmq and links none of it.
+//! ZMTP 3.1, the wire protocol of ZeroMQ, in pure Rust, with the sockets REQ, REP, DEALER and
+//! ROUTER over TCP and Unix sockets. It talks to libzmq and links none of it.
 //!
 //! ```text
 //!            engine: a task for each connection
-//!  kernel <--> [ stream <--> proto::Connection ] <--> [ peer table ] <--> Req, Router
+//!  kernel <--> [ stream <--> proto::Connection ] <--> [ peer table ] <--> Req, Rep, ...
 //!                             no I/O, no clock          a queue each       your code
 //! ```
 //!
@@ -19,7 +19,7 @@
 //! # let mut router = zmtp::Router::new(Config::default())?;
 //! # router.bind(&endpoint).await?;
 //! # tokio::spawn(async move {
-//! #     while let Some((peer, request)) = router.recv().await { router.send(peer, request).unwrap() }
+//! #     while let Some((peer, request)) = router.recv().await { router.send(peer, request).await.unwrap() }
 //! # });
 //! let mut req = Req::new(Config::default().with_identity("CLIENT-1"))?;
 //! req.connect(&endpoint)?; // nobody needs to listen there yet
@@ -34,7 +34,7 @@
 //! # A ROUTER answers
 //!
 //! ```
-//! use zmtp::{Config, Endpoint, Message, Router, RouterEvent};
+//! use zmtp::{Config, Endpoint, Message, Router, PeerEvent};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,10 +48,10 @@
 //! # });
 //! while let Some(event) = router.recv_event().await {
 //!     match event {
-//!         RouterEvent::Joined(peer) => println!("{} from {}", peer.info.socket_type, peer.address),
+//!         PeerEvent::Joined(peer) => println!("{} from {}", peer.info.socket_type, peer.address),
 //!         // A request of a REQ is an empty delimiter and its parts, and so is the reply to it.
-//!         RouterEvent::Message(peer, request) => router.send(peer, request)?,
-//!         RouterEvent::Left(_, reason) => println!("gone: {reason}"),
+//!         PeerEvent::Message(peer, request) => router.send(peer, request).await?,
+//!         PeerEvent::Left(_, reason) => println!("gone: {reason}"),
 //!         _ => {}
 //!     }
 //! #     if client.is_finished() { break }
@@ -61,6 +61,18 @@
 //! # }
 //! ```
 //!
+//! # Four sockets
+//!
+//! | | sends to | receives from | |
+//! |---|---|---|---|
+//! | [`Req`] | whoever is next | whom it asked | one request, one reply |
+//! | [`Rep`] | whoever asked | all in turn | one request, one reply |
+//! | [`Dealer`] | whoever is next | all in turn | both at any time |
+//! | [`Router`] | whom it names | all in turn | both at any time |
+//!
+//! All of them are a [`Socket`] as well: they are bound and connected any number of times, either way
+//! round, and tell who is there. What can be chosen is in [`Config`].
+//!
 //! # What holds
 //!
 //! * Whatever a peer sends, it gets an error value or a closed connection of its own. No byte from
@@ -68,18 +80,32 @@
 //!   peer. [`Limits`] are on by default.
 //! * Messages of one peer keep their order; peers take turns.
 //! * A message is delivered whole or not at all, and at most once. One that was being written when a
-//!   connection broke is lost.
+//!   connection broke is lost. One that was not, waits for the next connection if this side connects,
+//!   and is lost and [counted](Socket::dropped) if the peer does.
+//! * Nothing is dropped in silence: a send that fails gives the message back, and closing returns
+//!   what could not be [delivered](Unsent) within the linger time.
+//! * Dropping a socket never waits. Its tasks end, and its socket files are removed.
 //!
 //! # Cancel safety
 //!
 //! | future | if it is dropped |
 //! |---|---|
-//! | [`Router::bind`], [`Req::bind`] | the endpoint is not bound |
-//! | [`Router::recv`], [`Router::recv_event`], [`Router::recv_many`] | nothing is lost |
-//! | [`Req::send`] | nothing has been sent |
-//! | [`Req::recv`] | the reply is still due |
+//! | [`Socket::bind`] | the endpoint is not bound |
+//! | [`Socket::unbind`] | the endpoint is closed a moment later |
+//! | [`Socket::disconnect`] | the endpoint is left all the same |
 //! | [`Req::request`] | the request may have been sent; the next one gets its own reply |
-//! | [`Router::close`], [`Req::close`] | the socket ends at once |
+//! | [`Req::send`], [`Dealer::send`], [`DealerSender::send`] | nothing has been sent |
+//! | [`Router::send`], [`Router::send_to`], [`RouterSender::send`] | nothing has been sent |
+//! | [`Rep::send`] | nothing has been sent, and the reply is still due |
+//! | [`Req::recv`] | the reply is still due |
+//! | [`Rep::recv`] | no request is lost |
+//! | [`Dealer::recv`], [`Dealer::recv_event`], [`Dealer::recv_many`] | nothing is lost |
+//! | [`Router::recv`], [`Router::recv_event`], [`Router::recv_many`] | nothing is lost |
+//! | [`Monitor::recv`] | no event is lost |
+//! | [`Req::close`], [`Rep::close`], [`Dealer::close`], [`Router::close`] | the socket ends at once |
+//!
+//! All futures are `Send`, and all sockets work on either flavour of tokio's runtime. For programs
+//! without one there is [`blocking`](https://docs.rs/zmtp/latest/zmtp/blocking/), a feature.
 //!
 //! # Without tokio
 //!
@@ -94,6 +120,8 @@
     reason = "what a peer sends must not be able to end the process"
 )]
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "tokio")]
 pub mod codec;
 #[cfg(feature = "tokio")]
@@ -111,7 +139,9 @@ mod socket;
 pub mod testing;
 
 #[cfg(feature = "tokio")]
-pub use config::{Config, ConfigError, DuplicateIdentity, Release};
+pub use config::{
+    Config, ConfigError, DuplicateIdentity, Keepalive, OnFull, Release, TransportOptions,
+};
 pub use endpoint::{Endpoint, EndpointError};
 #[cfg(feature = "tokio")]
 pub use engine::{BindError, BindErrorKind};
@@ -121,5 +151,6 @@ pub use message::{IntoParts, Message, Parts};
 pub use proto::Heartbeat;
 #[cfg(feature = "tokio")]
 pub use socket::{
-    LeaveReason, Monitor, MonitorEvent, Origin, Peer, PeerId, Req, ReqError, Router, RouterEvent,
+    Dealer, DealerSender, LeaveReason, Monitor, MonitorEvent, Origin, Peer, PeerEvent, PeerId,
+    RecvError, Rep, Req, ReqError, Router, RouterSender, Socket, Unsent,
 };

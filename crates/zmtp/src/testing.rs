@@ -35,6 +35,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::config::TransportOptions;
 use crate::endpoint::Endpoint;
 use crate::engine::{BindError, Listener, Stream};
 use crate::error::ProtocolError;
@@ -129,7 +130,7 @@ impl RawPeer {
     ///
     /// What the system says.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Ok(Self::new(Stream::connect(endpoint).await?))
+        Ok(Self::new(Stream::connect(endpoint, &TransportOptions::default()).await?))
     }
 
     /// How long each step waits; 10 s if not set.
@@ -231,7 +232,7 @@ impl RawPeer {
         let greeting = self.receive(GREETING_SIZE).await?;
         let version = decode_greeting(&greeting)?.ok_or(ScriptError::Ended)?;
         let mut ready = Vec::new();
-        encode_ready(socket_type, identity, &mut ready);
+        encode_ready(socket_type, identity, &[], &mut ready);
         self.send(&ready).await?;
         let (_, body) = self.receive_frame().await?;
         match Command::decode(&body)? {
@@ -252,7 +253,7 @@ impl RawListener {
     ///
     /// A [`BindError`].
     pub async fn bind(endpoint: &Endpoint) -> Result<Self, BindError> {
-        Ok(Self(Listener::bind(endpoint).await?))
+        Ok(Self(Listener::bind(endpoint, &TransportOptions::default()).await?))
     }
 
     /// The endpoint as it was bound.

@@ -155,7 +155,7 @@ async fn a_req_that_says_3_0_is_sent_no_ping_and_a_dealer_is() {
                 pair.peer.expect(b"\x04\x07\x04PING\0\0").await.unwrap();
             } else {
                 tokio::time::sleep(Duration::from_millis(200)).await;
-                pair.router.send(id, Message::from("first")).unwrap();
+                pair.router.try_send(id, Message::from("first")).unwrap();
                 pair.peer.expect(b"\x00\x05first").await.unwrap();
             }
         })

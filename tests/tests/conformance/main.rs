@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use zmtp::proto::{Connection, Event, GREETING, Settings, SocketType};
 use zmtp::testing::{RawListener, RawPeer};
 use zmtp::{
-    Config, Heartbeat, LeaveReason, Message, Monitor, MonitorEvent, ProtocolError, Router,
-    RouterEvent,
+    Config, Heartbeat, LeaveReason, Message, Monitor, MonitorEvent, PeerEvent, ProtocolError,
+    Router,
 };
 
 const READY_REQ: &[u8] = interop::READY_REQ;
@@ -53,13 +53,13 @@ async fn each_way_with(config: Config, script: impl AsyncFn(&mut Pair)) {
 }
 
 impl Pair {
-    async fn event(&mut self) -> RouterEvent {
+    async fn event(&mut self) -> PeerEvent {
         timeout(PATIENCE, self.router.recv_event()).await.unwrap().unwrap()
     }
 
     async fn joined(&mut self) -> std::sync::Arc<zmtp::Peer> {
         let event = self.event().await;
-        let RouterEvent::Joined(peer) = event else { panic!("{event:?}") };
+        let PeerEvent::Joined(peer) = event else { panic!("{event:?}") };
         peer
     }
 
@@ -91,7 +91,7 @@ impl Pair {
     /// The connection ends after the handshake, for this reason.
     async fn ends_with(&mut self, expected: ProtocolError) {
         let event = self.event().await;
-        let RouterEvent::Left(_, reason) = event else { panic!("{event:?}") };
+        let PeerEvent::Left(_, reason) = event else { panic!("{event:?}") };
         assert_eq!(reason, LeaveReason::Protocol(expected));
     }
 }

@@ -38,7 +38,7 @@ async fn trouble(monitor: &mut Monitor) -> Option<String> {
     let mut trouble = None;
     while let Ok(Some(event)) = timeout(Duration::ZERO, monitor.recv()).await {
         trouble = match event {
-            MonitorEvent::ConnectFailed(_, error, _) => Some(format!("cannot connect: {error}")),
+            MonitorEvent::ConnectFailed(_, error) => Some(format!("cannot connect: {error}")),
             MonitorEvent::HandshakeFailed(_, reason) => Some(format!("connected, but {reason}")),
             MonitorEvent::HandshakeSucceeded(_) => None,
             _ => trouble,

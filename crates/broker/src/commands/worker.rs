@@ -62,7 +62,7 @@ async fn tell_of_connection(name: String, mut monitor: Monitor) {
                 told = false;
                 continue;
             }
-            MonitorEvent::ConnectFailed(address, error, _) => {
+            MonitorEvent::ConnectFailed(address, error) => {
                 format!("cannot connect to {address}: {error}")
             }
             MonitorEvent::HandshakeFailed(address, reason) => {

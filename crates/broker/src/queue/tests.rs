@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
-use zmtp::{Config, Router, RouterEvent};
+use zmtp::{Config, PeerEvent, Router};
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn ids(count: usize) -> Vec<PeerId> {
         (0..count).for_each(|_| others.connect(&endpoint).unwrap());
         let mut ids = Vec::new();
         while ids.len() < count {
-            if let Some(RouterEvent::Joined(peer)) = router.recv_event().await {
+            if let Some(PeerEvent::Joined(peer)) = router.recv_event().await {
                 ids.push(peer.id);
             }
         }

@@ -50,16 +50,18 @@ impl From<io::Error> for BindErrorKind {
 
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { endpoint, kind } = self;
-        match kind {
-            BindErrorKind::InUse => {
-                write!(f, "cannot bind {endpoint}: it is in use by another process or socket")
+        write!(f, "cannot bind {}: {}", self.endpoint, self.kind)
+    }
+}
+
+impl fmt::Display for BindErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse => f.write_str("it is in use by another process or socket"),
+            Self::NotASocket => {
+                f.write_str("there is a file that is not a socket, move it away first")
             }
-            BindErrorKind::NotASocket => write!(
-                f,
-                "cannot bind {endpoint}: there is a file that is not a socket, move it away first"
-            ),
-            BindErrorKind::Io(error) => write!(f, "cannot bind {endpoint}: {error}"),
+            Self::Io(error) => error.fmt(f),
         }
     }
 }

@@ -1,47 +1,109 @@
-//! Connecting, and connecting again for as long as the socket lives.
+//! Connecting, and connecting again for as long as the endpoint is wanted.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::driver::{Driver, Ended};
 use super::stream::Stream;
 use crate::endpoint::Endpoint;
-use crate::socket::{Hub, LeaveReason, MonitorEvent, Origin};
+use crate::socket::{EndpointId, Hub, LeaveReason, MonitorEvent, Origin};
 
-/// How long the system may take to connect: it alone would try for two minutes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An endpoint to be connected to.
+#[derive(Debug)]
+pub(crate) struct Dialler {
+    hub: Arc<Hub>,
+    endpoint: Endpoint,
+    id: EndpointId,
+    /// The endpoint is no longer wanted. What waits for it may still leave.
+    stop: CancellationToken,
+    address: Arc<str>,
+    backoff: Backoff,
+}
 
-/// Keeps a connection to `endpoint` until the socket is closed.
-pub(crate) async fn dial(hub: Arc<Hub>, endpoint: Endpoint) {
-    let mut backoff = Backoff::new(hub.config.reconnect_min, hub.config.reconnect_max);
-    let address: Arc<str> = endpoint.to_string().into();
-    while !hub.stop.is_cancelled() {
-        let attempt = timeout(CONNECT_TIMEOUT, Stream::connect(&endpoint));
-        let Some(attempt) = hub.stop.run_until_cancelled(attempt).await else { return };
-        let error = match attempt {
-            Ok(Ok(stream)) => {
-                if let Some(link) = hub.admit(Origin::Local, address.clone()) {
-                    let start = Instant::now();
-                    let Ended { joined, reason } = Driver::new(stream, link).await;
-                    // One that is lost at once may be refused each time, unless we ended it.
-                    let lasted = start.elapsed() > hub.config.reconnect_max;
-                    if joined && (lasted || reason == LeaveReason::Local) {
-                        backoff.reset();
-                    }
+impl Dialler {
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        endpoint: Endpoint,
+        id: EndpointId,
+        stop: CancellationToken,
+    ) -> Self {
+        let backoff = Backoff::new(hub.config.reconnect_min, hub.config.reconnect_max);
+        let address = endpoint.to_string().into();
+        Self { hub, endpoint, id, stop, address, backoff }
+    }
+
+    /// Keeps a connection until the endpoint is no longer wanted and nothing waits for it.
+    pub(crate) async fn run(mut self) {
+        while self.is_wanted() {
+            let pause = match self.connect().await {
+                Some(Ok(stream)) => self.drive(stream).await,
+                Some(Err(error)) => {
+                    let (address, error) = (self.address.clone(), error.to_string());
+                    self.hub.monitors.tell(|| MonitorEvent::ConnectFailed(address, error.into()));
+                    // The next attempt may succeed where this one failed, whatever the reason.
+                    self.backoff.next()
                 }
-                None
+                None => continue,
+            };
+            if !self.hub.config.reconnect {
+                break;
             }
-            Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some("timed out".to_owned()),
-        };
-        // The next attempt may succeed where this one failed, whatever the reason.
-        let pause = backoff.next();
-        if let Some(error) = error {
-            hub.monitors.tell(|| MonitorEvent::ConnectFailed(address.clone(), error.into(), pause));
+            if self.is_wanted() && !pause.is_zero() {
+                let address = self.address.clone();
+                self.hub.monitors.tell(|| MonitorEvent::ConnectRetried(address, pause));
+                self.until_stopped(sleep(pause)).await;
+            }
         }
-        hub.stop.run_until_cancelled(sleep(pause)).await;
+        self.hub.close_outlet(self.id);
+    }
+
+    fn is_wanted(&self) -> bool {
+        let lingers = || self.hub.lingers(self.id).is_some_and(|by| Instant::now() < by);
+        !self.stop.is_cancelled() || lingers()
+    }
+
+    /// Waits for `future`, but not beyond the end of the endpoint: the moment that it is no longer
+    /// wanted, and if that has been, the time until which it lingers.
+    async fn until_stopped<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        if !self.stop.is_cancelled() {
+            return self.stop.run_until_cancelled(future).await;
+        }
+        match self.hub.lingers(self.id) {
+            Some(by) => timeout_at(by, future).await.ok(),
+            None => None,
+        }
+    }
+
+    /// Makes one attempt. None says that it was broken off.
+    async fn connect(&self) -> Option<io::Result<Stream>> {
+        let address = self.address.clone();
+        self.hub.monitors.tell(|| MonitorEvent::ConnectDelayed(address));
+        let options = self.hub.config.transport;
+        let attempt = Stream::connect(&self.endpoint, &options);
+        let attempt = self.until_stopped(timeout(options.connect_timeout, attempt)).await?;
+        Some(attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
+    }
+
+    /// Carries messages until the connection ends. Returns how long to wait for the next one.
+    async fn drive(&mut self, stream: Stream) -> Duration {
+        let address = self.address.clone();
+        if let Some(link) = self.hub.admit(Origin::Local, self.id, address) {
+            let start = Instant::now();
+            let Ended { joined, reason } = Driver::new(stream, link).await;
+            if joined && reason == LeaveReason::GivenUp {
+                return Duration::ZERO;
+            }
+            // One that is lost at once may be refused each time, unless we ended it.
+            let lasted = start.elapsed() > self.hub.config.reconnect_max;
+            if joined && (lasted || reason == LeaveReason::Local) {
+                self.backoff.reset();
+            }
+        }
+        self.backoff.next()
     }
 }
 

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use tokio_util::io::poll_read_buf;
 use super::stream::Transport;
 use crate::config::Release;
 use crate::message::Message;
-use crate::proto::{Connection, Event};
+use crate::proto::{Connection, Event, PeerInfo};
 use crate::socket::{LeaveReason, Link, Order};
 
 /// Rounds before other tasks have their turn: with `BATCH`, some thousand messages.
@@ -71,6 +72,10 @@ pub(super) struct Driver<S> {
     /// When to see whether the peer has left behind what is not read.
     look_at: Option<Instant>,
     end: End,
+    /// When the end has to have come, once it has begun.
+    finish_by: Option<Instant>,
+    /// Something of a message is to be written.
+    sending: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -109,6 +114,8 @@ impl<S: Transport> Driver<S> {
             write_deadline: None,
             look_at: None,
             end: End::NotYet,
+            finish_by: None,
+            sending: false,
             timer: None,
         }
     }
@@ -121,12 +128,18 @@ impl<S: Transport> Driver<S> {
         let mut exchange = true;
         for _ in 0..ROUNDS {
             if self.end == End::Reading {
-                return self.poll_rest(cx);
+                if self.poll_rest(cx)?.is_pending() {
+                    self.poll_timer(cx)?;
+                    return Poll::Pending;
+                }
+                return Poll::Ready(Ok(()));
             }
             let mut progress = self.poll_read(cx)?;
+            let joined = self.link.has_joined();
             progress |= self.parse()?;
-            // More is not taken from the outbox before what was taken has been encoded.
-            exchange |= !self.incoming.is_empty();
+            // One that has just joined may find something in its outbox.
+            exchange |= !self.incoming.is_empty() || joined != self.link.has_joined();
+            // More is not taken from there before what was taken has been encoded.
             let held_back = exchange && !self.outgoing.is_empty();
             if exchange {
                 self.exchange(cx)?;
@@ -170,7 +183,7 @@ impl<S: Transport> Driver<S> {
         let mut progress = false;
         loop {
             let next = self.connection.next_timeout().map(Instant::from_std);
-            let others = self.write_deadline.into_iter().chain(self.look_at);
+            let others = [self.write_deadline, self.look_at, self.finish_by].into_iter().flatten();
             let Some(at) = next.into_iter().chain(others).min() else {
                 self.timer = None;
                 return Ok(progress);
@@ -181,6 +194,9 @@ impl<S: Transport> Driver<S> {
             }
             if timer.as_mut().poll(cx).is_pending() {
                 return Ok(progress);
+            }
+            if self.finish_by.is_some_and(|deadline| deadline <= at) {
+                return Err(LeaveReason::Local);
             }
             if self.write_deadline.is_some_and(|deadline| deadline <= at) {
                 return Err(LeaveReason::WriteTimeout);
@@ -251,7 +267,7 @@ impl<S: Transport> Driver<S> {
         while !self.parsed && self.incoming.len() < BATCH {
             match self.connection.next_event() {
                 Ok(Some(Event::Message(message))) => self.incoming.push_back(message),
-                Ok(Some(Event::Ready(info))) => self.link.join(info)?,
+                Ok(Some(Event::Ready(info))) => self.join(info)?,
                 Ok(None) => self.parsed = true,
                 Err(error) => {
                     self.broken = Some(error.into());
@@ -263,11 +279,24 @@ impl<S: Transport> Driver<S> {
         Ok(progress)
     }
 
+    fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
+        self.link.join(info)?;
+        if self.link.probes() {
+            // The handshake is over, and the message has a part.
+            let _ = self.connection.send(Message::from(""));
+        }
+        Ok(())
+    }
+
     fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
         match self.link.exchange(&mut self.incoming, &mut self.outgoing, cx.waker()) {
             Order::Run => {}
-            Order::Finish if !self.link.has_joined() => return Err(LeaveReason::Local),
-            Order::Finish => self.end = End::Writing,
+            Order::Finish(by) => {
+                self.finish_by = Some(by);
+                if self.end == End::NotYet && self.link.has_joined() {
+                    self.end = End::Writing;
+                }
+            }
             Order::Abort(reason) => return Err(reason),
         }
         Ok(())
@@ -278,15 +307,16 @@ impl<S: Transport> Driver<S> {
         let mut progress = false;
         loop {
             if self.broken.is_some() {
-                self.outgoing.clear();
                 return (false, true);
             }
             while self.connection.transmit().remaining() < WRITE_SIZE {
                 let Some(message) = self.outgoing.pop_front() else { break };
                 // Only messages of a joined peer are taken from the table, and none is empty.
                 let _ = self.connection.send(message);
+                self.sending = true;
             }
             if self.connection.transmit().is_empty() {
+                self.sending = false;
                 return (progress, true);
             }
             match self.poll_write_once(cx) {
@@ -347,7 +377,8 @@ impl<S: Transport> Future for Driver<S> {
         if matches!(reason, LeaveReason::Protocol(_)) && !this.connection.transmit().is_empty() {
             let _ = this.poll_write_once(cx);
         }
-        this.link.leave(reason.clone());
+        let cut_off = if this.sending { this.connection.transmit().remaining() } else { 0 };
+        this.link.leave(reason.clone(), std::mem::take(&mut this.outgoing), cut_off);
         Poll::Ready(Ended { joined: this.link.has_joined(), reason })
     }
 }

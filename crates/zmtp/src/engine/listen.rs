@@ -1,20 +1,22 @@
-//! Listening: binding an address or a socket file, and accepting connections.
+//! Listening: a bound endpoint, and accepting connections.
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::bind_error::{BindError, BindErrorKind};
 use super::dial::Backoff;
 use super::driver::Driver;
+use super::ipc::{self, SocketFile};
 use super::stream::Stream;
+use super::tcp;
+use crate::config::TransportOptions;
 use crate::endpoint::{Endpoint, Kind};
-use crate::socket::{Hub, MonitorEvent, Origin};
+use crate::socket::{EndpointId, Hub, MonitorEvent, Origin};
 
 /// Pauses after a failed accept, which is most likely a lack of descriptors.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -23,8 +25,9 @@ const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration:
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
-    /// With the port that the system chose.
+    /// With the port or the path that was chosen.
     endpoint: Endpoint,
+    options: TransportOptions,
 }
 
 #[derive(Debug)]
@@ -34,19 +37,40 @@ enum Socket {
 }
 
 impl Listener {
-    pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Self, BindError> {
-        let result = match endpoint.kind() {
-            Kind::Tcp { host, port } => bind_tcp(host, *port).await,
-            Kind::Path(path) => bind_path(path).await.map(|(listener, file)| {
-                (Socket::Unix { listener, _file: Some(file) }, endpoint.clone())
-            }),
-            Kind::Abstract(name) => UnixListener::bind(abstract_path(name))
-                .map_err(BindErrorKind::from)
-                .map(|listener| (Socket::Unix { listener, _file: None }, endpoint.clone())),
-        };
-        match result {
-            Ok((socket, endpoint)) => Ok(Self { socket, endpoint }),
+    pub(crate) async fn bind(
+        endpoint: &Endpoint,
+        options: &TransportOptions,
+    ) -> Result<Self, BindError> {
+        match Self::listen(endpoint, options).await {
+            Ok((socket, endpoint)) => Ok(Self { socket, endpoint, options: *options }),
             Err(kind) => Err(BindError::new(endpoint.clone(), kind)),
+        }
+    }
+
+    async fn listen(
+        endpoint: &Endpoint,
+        options: &TransportOptions,
+    ) -> Result<(Socket, Endpoint), BindErrorKind> {
+        let unix = |(listener, file)| Socket::Unix { listener, _file: file };
+        match endpoint.kind() {
+            Kind::Tcp { source: Some(_), .. } => {
+                let reason = "a source address is for connecting";
+                Err(io::Error::new(io::ErrorKind::InvalidInput, reason).into())
+            }
+            Kind::Tcp { host, port, .. } => {
+                let listener = tcp::listen(host, *port, options).await?;
+                let endpoint = listener.local_addr()?.into();
+                Ok((Socket::Tcp(listener), endpoint))
+            }
+            Kind::Path(path) => Ok((unix(ipc::bind_path(path, options).await?), endpoint.clone())),
+            Kind::AnyPath => {
+                let (bound, path) = ipc::bind_any(options)?;
+                Ok((unix(bound), Endpoint::from_path(path)))
+            }
+            Kind::Abstract(name) => {
+                let path = ipc::abstract_path(name);
+                Ok((unix((ipc::listen(path.as_ref(), options)?, None)), endpoint.clone()))
+            }
         }
     }
 
@@ -54,16 +78,15 @@ impl Listener {
         &self.endpoint
     }
 
-    /// Accepts connections, each of which becomes a task, until the socket is closed.
-    pub(crate) async fn run(self, hub: Arc<Hub>) {
-        hub.monitors.tell(|| MonitorEvent::Listening(self.endpoint.clone()));
+    /// Accepts connections, each of which becomes a task, until it is stopped.
+    pub(crate) async fn run(self, hub: Arc<Hub>, id: EndpointId, stop: CancellationToken) {
         let mut backoff = Backoff::new(ACCEPT_PAUSE.0, ACCEPT_PAUSE.1);
-        while let Some(accepted) = hub.stop.run_until_cancelled(self.accept()).await {
+        while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
             match accepted {
                 Ok((stream, address)) => {
                     backoff.reset();
                     // Without a place the connection is closed here.
-                    if let Some(link) = hub.admit(Origin::Peer, address) {
+                    if let Some(link) = hub.admit(Origin::Peer, id, address) {
                         tokio::spawn(Driver::new(stream, link));
                     }
                 }
@@ -71,22 +94,24 @@ impl Listener {
                 Err(error) => {
                     let (endpoint, error) = (self.endpoint.clone(), error.to_string());
                     hub.monitors.tell(|| MonitorEvent::AcceptFailed(endpoint, error.into()));
-                    hub.stop.run_until_cancelled(sleep(backoff.next())).await;
+                    stop.run_until_cancelled(sleep(backoff.next())).await;
                 }
             }
         }
-        hub.monitors.tell(|| MonitorEvent::Closed(self.endpoint.clone()));
+        let endpoint = self.endpoint.clone();
+        drop(self);
+        hub.monitors.tell(|| MonitorEvent::Closed(endpoint));
     }
 
     pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
         match &self.socket {
             Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Stream::tcp(stream)?, Endpoint::from(address).to_string()))
+                Ok((Stream::tcp(stream, &self.options)?, Endpoint::from(address).to_string()))
             }
             Socket::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), self.endpoint.to_string()))
+                Ok((Stream::unix(stream, &self.options)?, self.endpoint.to_string()))
             }
         }
     }
@@ -94,86 +119,12 @@ impl Listener {
 
 /// Whether an error of accept says that a connection was gone before it was accepted.
 fn is_the_peers(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | NotConnected)
-}
-
-async fn bind_tcp(host: &str, port: u16) -> Result<(Socket, Endpoint), BindErrorKind> {
-    let host = if host == "*" { "0.0.0.0" } else { host };
-    let listener = TcpListener::bind((host, port)).await?;
-    let endpoint = listener.local_addr()?.into();
-    Ok((Socket::Tcp(listener), endpoint))
-}
-
-/// An abstract name as the system has it: behind a zero byte, and without another at its end, which
-/// is libzmq's way too.
-pub(super) fn abstract_path(name: &str) -> String {
-    format!("\0{name}")
-}
-
-async fn bind_path(path: &Path) -> Result<(UnixListener, SocketFile), BindErrorKind> {
-    let listener = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            remove_stale(path).await?;
-            UnixListener::bind(path)?
-        }
-        result => result?,
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, Interrupted, InvalidInput, NotConnected,
     };
-    let file = SocketFile::of(path)?;
-    Ok((listener, file))
-}
-
-/// Removes a socket file on which nobody listens. Whatever else is there stays.
-async fn remove_stale(path: &Path) -> Result<(), BindErrorKind> {
-    let found = match std::fs::symlink_metadata(path) {
-        // Whoever listened there has just ended.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
-    };
-    if !found.file_type().is_socket() {
-        return Err(BindErrorKind::NotASocket);
-    }
-    match UnixStream::connect(path).await {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-        // A full backlog is no refusal: somebody listens.
-        _ => return Err(BindErrorKind::InUse),
-    }
-    // Another process may have replaced it since.
-    let file = SocketFile { path: path.to_owned(), identity: identity(&found) };
-    if file.is_still_there() { Ok(std::fs::remove_file(path)?) } else { Err(BindErrorKind::InUse) }
-}
-
-/// A socket file that is removed on drop, unless another one is there by then.
-#[derive(Debug)]
-struct SocketFile {
-    /// Absolute, so that a later change of the working directory does not matter.
-    path: PathBuf,
-    identity: Identity,
-}
-
-/// Device, inode and time of creation: an inode alone may be given to the next file.
-type Identity = (u64, u64, i64, i64);
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let identity = identity(&std::fs::symlink_metadata(path)?);
-        Ok(Self { path: std::path::absolute(path)?, identity })
-    }
-
-    fn is_still_there(&self) -> bool {
-        std::fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity)
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if self.is_still_there() {
-            // It may be gone between the look and this; then there is nothing to do.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn identity(metadata: &std::fs::Metadata) -> Identity {
-    (metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec())
+    // Setting an option of a connection that has been reset is invalid.
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected
+    )
 }

@@ -3,13 +3,15 @@
 mod bind_error;
 mod dial;
 mod driver;
+mod ipc;
 mod listen;
 mod stream;
+mod tcp;
 
 use std::time::Instant;
 
 pub use bind_error::{BindError, BindErrorKind};
-pub(crate) use dial::dial;
+pub(crate) use dial::Dialler;
 pub(crate) use listen::Listener;
 #[cfg(feature = "testing")]
 pub(crate) use stream::Stream;

@@ -5,10 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::FutureExt;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::listen::abstract_path;
+use super::ipc::abstract_path;
+use super::tcp;
+use crate::config::TransportOptions;
 use crate::endpoint::{Endpoint, Kind};
 
 #[derive(Debug)]
@@ -19,17 +22,32 @@ pub(crate) enum Stream {
 
 impl Stream {
     /// Connects to the first address of `endpoint` that answers.
-    pub(crate) async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        match endpoint.kind() {
-            Kind::Tcp { host, port } => Self::tcp(TcpStream::connect((&**host, *port)).await?),
-            Kind::Path(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
-            Kind::Abstract(name) => Ok(Self::Unix(UnixStream::connect(abstract_path(name)).await?)),
-        }
+    pub(crate) async fn connect(
+        endpoint: &Endpoint,
+        options: &TransportOptions,
+    ) -> io::Result<Self> {
+        let path = match endpoint.kind() {
+            Kind::Tcp { host, port, source } => {
+                let stream = tcp::connect(host, *port, *source, options).await?;
+                return Self::tcp(stream, options);
+            }
+            Kind::Path(path) => path.clone(),
+            Kind::Abstract(name) => abstract_path(name).into(),
+            Kind::AnyPath => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        Self::unix(UnixStream::connect(path).await?, options)
     }
 
-    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
+    /// A connection that was made or accepted.
+    pub(super) fn tcp(stream: TcpStream, options: &TransportOptions) -> io::Result<Self> {
+        stream.set_nodelay(options.nodelay)?;
+        tcp::set_keepalive(&stream, options)?;
         Ok(Self::Tcp(stream))
+    }
+
+    pub(super) fn unix(stream: UnixStream, options: &TransportOptions) -> io::Result<Self> {
+        tcp::set_buffers(&SockRef::from(&stream), options)?;
+        Ok(Self::Unix(stream))
     }
 }
 

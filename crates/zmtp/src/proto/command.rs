@@ -167,12 +167,21 @@ fn split_property(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, rest))
 }
 
-/// Writes the READY command of a socket, in libzmq's order of properties.
-pub fn encode_ready(socket_type: SocketType, identity: &[u8], out: &mut impl BufMut) {
+/// Writes the READY command of a socket, in libzmq's order of properties. Properties of one's own
+/// come last; a name is cut to 255 bytes.
+pub fn encode_ready(
+    socket_type: SocketType,
+    identity: &[u8],
+    properties: &[(String, Bytes)],
+    out: &mut impl BufMut,
+) {
     let mut body = b"\x05READY".to_vec();
     put_property(&mut body, b"Socket-Type", socket_type.name().as_bytes());
     if socket_type.announces_identity() {
         put_property(&mut body, b"Identity", identity);
+    }
+    for (name, value) in properties {
+        put_property(&mut body, name.as_bytes(), value);
     }
     put_command(&body, out);
 }
@@ -205,7 +214,7 @@ fn put_command(body: &[u8], out: &mut impl BufMut) {
 
 fn put_property(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     put_short(out, name);
-    // Identities have been checked, type names are short: the value is at most 255 bytes.
+    let value = value.get(..u32::MAX as usize).unwrap_or(value);
     out.extend(u32::try_from(value.len()).unwrap_or(u32::MAX).to_be_bytes());
     out.extend_from_slice(value);
 }
@@ -238,7 +247,7 @@ mod tests {
     fn ready_of_each_type_is_what_libzmq_sends() {
         let ready = |socket_type, identity: &[u8]| {
             let mut out = Vec::new();
-            encode_ready(socket_type, identity, &mut out);
+            encode_ready(socket_type, identity, &[], &mut out);
             out
         };
         let req = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";

@@ -42,6 +42,8 @@ pub enum Event {
 pub struct Settings {
     /// What READY announces; empty for none. REP announces none in any case.
     pub identity: Bytes,
+    /// What else READY states, names and values.
+    pub properties: Vec<(String, Bytes)>,
     /// Limits on what the peer may send.
     pub limits: Limits,
     /// PINGs to send; none by default. PINGs of the peer are answered in any case.
@@ -56,7 +58,8 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Connection {
     socket_type: SocketType,
-    identity: Bytes,
+    /// Our READY, until it has been sent.
+    ready: BytesMut,
     heartbeat: Option<Heartbeat>,
     input: BytesMut,
     /// Bytes in `input` when it was last looked at.
@@ -96,12 +99,14 @@ impl Connection {
     /// A connection that has just been made. Its greeting is ready to be transmitted.
     #[must_use]
     pub fn new(socket_type: SocketType, settings: Settings, now: Instant) -> Self {
-        let Settings { identity, limits, heartbeat } = settings;
+        let Settings { identity, properties, limits, heartbeat } = settings;
+        let mut ready = BytesMut::new();
+        encode_ready(socket_type, &identity, &properties, &mut ready);
         let mut output = Transmit::default();
         output.scratch().extend_from_slice(&GREETING);
         Self {
             socket_type,
-            identity,
+            ready,
             heartbeat,
             input: BytesMut::new(),
             looked_at: 0,
@@ -234,7 +239,8 @@ impl Connection {
     fn greeted(&mut self, version: Version) {
         self.input.advance(GREETING_SIZE);
         // Both sides speak at once, as libzmq does, rather than the client first.
-        encode_ready(self.socket_type, &self.identity, self.output.scratch());
+        let ready = std::mem::take(&mut self.ready);
+        self.output.scratch().extend_from_slice(&ready);
         self.state = State::Handshake(version);
     }
 

@@ -1,57 +1,226 @@
-//! What all sockets have in common: endpoints, and an end.
+//! [`Socket`]: what all sockets have in common.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::task::JoinSet;
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
+use super::monitor::{Monitor, MonitorEvent};
+use super::outlet::{EndpointId, Unsent};
+use super::peer::{Peer, PeerId};
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::engine::{BindError, Listener, dial};
+use crate::engine::{BindError, Dialler, Listener};
 use crate::proto::SocketType;
 
+/// What all sockets can do: be bound and connected, any number of times, and tell who is there.
+///
+/// [`Req`](crate::Req), [`Rep`](crate::Rep), [`Dealer`](crate::Dealer) and
+/// [`Router`](crate::Router) have these methods beside their own. They must be called within a tokio
+/// runtime.
 #[derive(Debug)]
-pub(super) struct Base {
+pub struct Socket {
     pub(super) hub: Arc<Hub>,
-    /// One task for each endpoint.
-    tasks: Mutex<JoinSet<()>>,
+    endpoints: Mutex<Vec<Open>>,
+    next_id: AtomicU64,
 }
 
-impl Base {
+/// An endpoint that is bound or connected to.
+#[derive(Debug)]
+struct Open {
+    endpoint: Endpoint,
+    is_bound: bool,
+    id: EndpointId,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Socket {
     pub(super) fn new(socket_type: SocketType, config: Config) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self { hub: Hub::new(socket_type, config), tasks: Mutex::default() })
+        let hub = Hub::new(socket_type, config);
+        Ok(Self { hub, endpoints: Mutex::default(), next_id: AtomicU64::new(0) })
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).spawn(task);
+    fn endpoints_open(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn bind(&self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        let listener = Listener::bind(endpoint).await?;
-        let bound = listener.endpoint().clone();
-        self.spawn(listener.run(self.hub.clone()));
-        Ok(bound)
+    fn next_id(&self) -> EndpointId {
+        EndpointId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
-    pub(super) fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
+    /// Listens on an endpoint. Returns it as it was bound, with the port or the path that was chosen.
+    ///
+    /// A socket file on which nobody listens is replaced; any other file is left alone.
+    ///
+    /// # Errors
+    ///
+    /// A [`BindError`] that names the endpoint and tells one that is in use from the rest.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is done, the endpoint is not bound.
+    pub async fn bind(&self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
+        let bound = Listener::bind(endpoint, &self.hub.config.transport).await;
+        let listener = bound.inspect_err(|error| {
+            let reason = error.kind().to_string().into();
+            self.hub.monitors.tell(|| MonitorEvent::BindFailed(endpoint.clone(), reason));
+        })?;
+        let endpoint = listener.endpoint().clone();
+        self.hub.monitors.tell(|| MonitorEvent::Listening(endpoint.clone()));
+        let (id, stop) = (self.next_id(), self.hub.stop.child_token());
+        let task = tokio::spawn(listener.run(self.hub.clone(), id, stop.clone()));
+        let open = Open { endpoint: endpoint.clone(), is_bound: true, id, stop, task };
+        self.endpoints_open().push(open);
+        Ok(endpoint)
+    }
+
+    /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be
+    /// there yet.
+    ///
+    /// A REQ or a DEALER that is connected there already does nothing: a second connection would be
+    /// a second turn for the same peer.
+    ///
+    /// # Errors
+    ///
+    /// An [`EndpointError`] for a wildcard.
+    pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
+        let twice = matches!(self.hub.socket_type, SocketType::Router | SocketType::Rep);
+        if !twice && self.find(endpoint, false).is_some() {
+            return Ok(());
+        }
+        self.connect_as(endpoint, None)
+    }
+
+    pub(super) fn connect_as(
+        &self,
+        endpoint: &Endpoint,
+        routing_id: Option<Bytes>,
+    ) -> Result<(), EndpointError> {
         endpoint.check_connect()?;
-        self.spawn(dial(self.hub.clone(), endpoint.clone()));
+        let (id, stop) = (self.next_id(), self.hub.stop.child_token());
+        if !self.hub.table().open_outlet(id, endpoint.to_string().into(), routing_id) {
+            return Err(EndpointError::new(endpoint, "the name for its peer is taken"));
+        }
+        let dialler = Dialler::new(self.hub.clone(), endpoint.clone(), id, stop.clone());
+        let task = tokio::spawn(dialler.run());
+        let open = Open { endpoint: endpoint.clone(), is_bound: false, id, stop, task };
+        self.endpoints_open().push(open);
         Ok(())
     }
 
-    pub(super) async fn close(&self) {
-        self.hub.close().await;
-        let mut tasks = {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *tasks)
-        };
-        while tasks.join_next().await.is_some() {}
+    /// Where an open endpoint is among all of them. Forgets those that have ended by themselves.
+    fn find(&self, endpoint: &Endpoint, is_bound: bool) -> Option<usize> {
+        let mut endpoints = self.endpoints_open();
+        endpoints.retain(|open| !open.task.is_finished());
+        endpoints.iter().position(|open| open.is_bound == is_bound && open.endpoint == *endpoint)
+    }
+
+    /// Stops listening on an endpoint, given as [`bind`](Self::bind) returned it. The connections
+    /// that were accepted there are closed, after what is queued for them has been written or
+    /// [`Config::linger`] is over.
+    ///
+    /// # Errors
+    ///
+    /// An [`EndpointError`] when it is not bound here.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the endpoint is closed a moment later.
+    pub async fn unbind(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
+        let open = self.take(endpoint, true, "it is not bound here")?;
+        // The listener has nothing to wait for; an error would be its panic.
+        let _ = open.task.await;
+        Ok(())
+    }
+
+    /// Ends all connections to an endpoint and does not connect there any more. What is queued may
+    /// still leave within [`Config::linger`], and this waits for it.
+    ///
+    /// # Errors
+    ///
+    /// An [`EndpointError`] when it is not connected.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, the endpoint is left all the same.
+    pub async fn disconnect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
+        const UNKNOWN: &str = "it is not connected";
+        let mut all = vec![self.take(endpoint, false, UNKNOWN)?];
+        while let Ok(another) = self.take(endpoint, false, UNKNOWN) {
+            all.push(another);
+        }
+        for open in all {
+            let _ = open.task.await;
+        }
+        Ok(())
+    }
+
+    /// Takes an open endpoint off the list and tells its task to end.
+    fn take(
+        &self,
+        endpoint: &Endpoint,
+        is_bound: bool,
+        unknown: &'static str,
+    ) -> Result<Open, EndpointError> {
+        let unknown = || EndpointError::new(endpoint, unknown);
+        let at = self.find(endpoint, is_bound).ok_or_else(unknown)?;
+        let open = self.endpoints_open().swap_remove(at);
+        self.hub.table().finish(open.id, self.hub.linger_deadline());
+        open.stop.cancel();
+        Ok(open)
+    }
+
+    /// The endpoints that are bound, with the ports and paths that were chosen. libzmq:
+    /// `ZMQ_LAST_ENDPOINT`, the last of them.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let endpoints = self.endpoints_open();
+        endpoints.iter().filter(|open| open.is_bound).map(|open| open.endpoint.clone()).collect()
+    }
+
+    /// What happens to endpoints and connections from now on, handshakes that fail included.
+    #[must_use]
+    pub fn monitor(&self) -> Monitor {
+        self.hub.monitors.subscribe()
+    }
+
+    /// A peer that is connected.
+    #[must_use]
+    pub fn peer(&self, peer: PeerId) -> Option<Arc<Peer>> {
+        self.hub.table().peer(peer)
+    }
+
+    /// All peers that are connected, in no particular order.
+    #[must_use]
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.hub.table().peers()
+    }
+
+    /// How many messages were accepted and dropped since the socket was made: there was no room and
+    /// [`OnFull::Drop`](crate::OnFull::Drop) said so, or their peer left before they were written.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.hub.table().dropped()
+    }
+
+    pub(super) async fn close(&self) -> Vec<Unsent> {
+        self.hub.begin_close();
+        let endpoints = std::mem::take(&mut *self.endpoints_open());
+        for open in endpoints {
+            let _ = open.task.await;
+        }
+        self.hub.closed().await
     }
 }
 
-impl Drop for Base {
+impl Drop for Socket {
     fn drop(&mut self) {
         self.hub.abort();
+        self.endpoints_open().iter().for_each(|open| open.task.abort());
     }
 }

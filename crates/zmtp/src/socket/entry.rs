@@ -4,12 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::peer::{LeaveReason, Peer};
+use tokio::time::Instant;
+
+use super::outlet::EndpointId;
+use super::peer::{LeaveReason, Origin, Peer};
 use crate::message::Message;
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
 pub(super) struct Entry {
+    pub(super) origin: Origin,
+    /// Where it came in, or what it was connected to.
+    pub(super) endpoint: EndpointId,
+    pub(super) address: Arc<str>,
     /// None until the handshake is over.
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) inbox: Queue,
@@ -30,6 +37,8 @@ pub(super) struct Entry {
     pub(super) announced: bool,
     /// Its turns come before all others': the next to bear its name waits behind it.
     pub(super) expedited: bool,
+    /// Its endpoint is gone: what waits may leave until then, and nothing more is taken in.
+    pub(super) finish_by: Option<Instant>,
     pub(super) left: Option<LeaveReason>,
     /// The application has been told that it left, or need not be.
     pub(super) reported: bool,
@@ -49,6 +58,23 @@ impl Queue {
         self.messages.push_back(message);
     }
 
+    /// Puts messages in front that were taken off before.
+    pub(super) fn put_back(&mut self, mut messages: VecDeque<Message>) -> usize {
+        let bytes: usize = messages.iter().map(Message::wire_size).sum();
+        messages.append(&mut self.messages);
+        self.messages = messages;
+        self.bytes += bytes;
+        bytes
+    }
+
+    /// The message that was put in last, and its size.
+    pub(super) fn pop_last(&mut self) -> Option<(Message, usize)> {
+        let message = self.messages.pop_back()?;
+        let size = message.wire_size();
+        self.bytes -= size;
+        Some((message, size))
+    }
+
     /// The first message and its size.
     pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
         let message = self.messages.pop_front()?;
@@ -59,8 +85,11 @@ impl Queue {
 }
 
 impl Entry {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(origin: Origin, endpoint: EndpointId, address: Arc<str>) -> Self {
         Self {
+            origin,
+            endpoint,
+            address,
             peer: None,
             inbox: Queue::default(),
             unfinished: 0,
@@ -73,6 +102,7 @@ impl Entry {
             scheduled: false,
             announced: false,
             expedited: false,
+            finish_by: None,
             left: None,
             reported: false,
             ended: false,
@@ -85,6 +115,11 @@ impl Entry {
 
     pub(super) fn is_live(&self) -> bool {
         self.peer.is_some() && self.left.is_none()
+    }
+
+    /// Whether more may be sent to it.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_live() && self.finish_by.is_none()
     }
 
     pub(super) fn has_more_to_report(&self) -> bool {

@@ -4,15 +4,20 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::consume_budget;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::{MonitorEvent, Monitors};
+use super::outlet::{EndpointId, Unsent};
 use super::peer::{LeaveReason, Origin, PeerId};
+use super::recv_error::RecvError;
 use super::table::{Order, Table};
-use crate::config::Config;
+use crate::config::{Config, OnFull};
+use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
 use crate::proto::{Connection, PeerInfo, Settings, SocketType};
 
@@ -28,6 +33,7 @@ pub(crate) struct Hub {
     pub(crate) stop: CancellationToken,
     pub(crate) monitors: Monitors,
     table: Mutex<Table>,
+    room: Arc<Notify>,
     /// How many links there are.
     links: watch::Sender<usize>,
 }
@@ -35,12 +41,14 @@ pub(crate) struct Hub {
 impl Hub {
     pub(super) fn new(socket_type: SocketType, config: Config) -> Arc<Self> {
         let config = Arc::new(config);
+        let rotates = matches!(socket_type, SocketType::Req | SocketType::Dealer);
+        let table = Table::new(config.clone(), rotates);
         Arc::new(Self {
             socket_type,
             stop: CancellationToken::new(),
             monitors: Monitors::default(),
-            // A REQ has no events; it looks at its peers only when it is used.
-            table: Mutex::new(Table::new(config.clone(), socket_type != SocketType::Req)),
+            room: table.room(),
+            table: Mutex::new(table),
             config,
             links: watch::Sender::new(0),
         })
@@ -55,10 +63,11 @@ impl Hub {
     pub(crate) fn admit(
         self: &Arc<Self>,
         origin: Origin,
+        endpoint: EndpointId,
         address: impl Into<Arc<str>>,
     ) -> Option<Link> {
         let address = address.into();
-        let Some(id) = self.table().admit() else {
+        let Some(id) = self.table().admit(origin, endpoint, address.clone()) else {
             self.monitors.tell(|| MonitorEvent::Refused(address));
             return None;
         };
@@ -67,7 +76,47 @@ impl Hub {
             Origin::Peer => MonitorEvent::Accepted(address.clone()),
             Origin::Local => MonitorEvent::Connected(address.clone()),
         });
-        Some(Link { hub: self.clone(), id, origin, address, joined: false, ended: false })
+        Some(Link { hub: self.clone(), id, address, joined: false, ended: false })
+    }
+
+    /// What `take` finds, now or not at all.
+    pub(super) fn try_event<T>(
+        &self,
+        take: impl FnOnce(&mut Table) -> Option<T>,
+    ) -> Result<T, RecvError> {
+        let mut table = self.table();
+        let closed = if table.is_open() { RecvError::Nothing } else { RecvError::Closed };
+        take(&mut table).ok_or(closed)
+    }
+
+    /// Appends to `taken` all that `take` finds, `max` at most. Returns how many, 0 if the socket is
+    /// closed.
+    pub(super) fn poll_many<T>(
+        &self,
+        cx: &mut Context<'_>,
+        taken: &mut Vec<T>,
+        max: usize,
+        mut take: impl FnMut(&mut Table) -> Option<T>,
+    ) -> Poll<usize> {
+        if max == 0 {
+            return Poll::Ready(0);
+        }
+        let count = self.poll_event(cx, |table| {
+            let before = taken.len();
+            taken.extend(std::iter::from_fn(|| take(table)).take(max));
+            Some(taken.len() - before).filter(|&count| count > 0)
+        });
+        count.map(Option::unwrap_or_default)
+    }
+
+    /// Until when an endpoint that is no longer connected to has to be tried for what waits.
+    pub(crate) fn lingers(&self, id: EndpointId) -> Option<Instant> {
+        self.table().lingers(id)
+    }
+
+    /// An endpoint is no longer connected to, and nothing can be done for what waits.
+    pub(crate) fn close_outlet(&self, id: EndpointId) {
+        self.table().close_outlet(id);
     }
 
     pub(super) fn poll_event<T>(
@@ -88,17 +137,93 @@ impl Hub {
         Poll::Pending
     }
 
-    /// Takes nothing more in, lets what is queued leave within the linger time, and ends.
-    pub(super) async fn close(&self) {
-        self.stop.cancel();
-        self.table().close();
-        let mut links = self.links.subscribe();
-        let done = links.wait_for(|&links| links == 0);
-        if tokio::time::timeout(self.config.linger, done).await.is_err() {
-            self.abort();
-            // An error would mean that the sender is gone, and we have it.
-            let _ = links.wait_for(|&links| links == 0).await;
+    /// What happens to a message for which there is no room.
+    fn on_full(&self) -> OnFull {
+        self.config.on_full.unwrap_or(match self.socket_type {
+            SocketType::Req | SocketType::Dealer => OnFull::Wait,
+            SocketType::Router => OnFull::Fail,
+            SocketType::Rep => OnFull::Drop,
+        })
+    }
+
+    /// Sends by `attempt`, and does as the configuration says if there is no room.
+    pub(super) async fn send<T: Default>(
+        &self,
+        mut message: Message,
+        attempt: impl Fn(&mut Table, Message) -> Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        loop {
+            let mut room = pin!(self.room.notified());
+            {
+                let mut table = self.table();
+                let error = match attempt(&mut table, message) {
+                    Err(error) if self.finds_no_room(&error) => error,
+                    outcome => return outcome,
+                };
+                match self.on_full() {
+                    OnFull::Wait => {}
+                    OnFull::Fail => return Err(error),
+                    OnFull::Drop => {
+                        table.count_dropped();
+                        return Ok(T::default());
+                    }
+                }
+                message = error.into_message();
+                table.await_room();
+                room.as_mut().enable();
+            }
+            room.await;
         }
+    }
+
+    /// Sends by `attempt` now or not at all.
+    pub(super) fn try_send<T: Default>(
+        &self,
+        message: Message,
+        attempt: impl FnOnce(&mut Table, Message) -> Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        let mut table = self.table();
+        match attempt(&mut table, message) {
+            Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
+                table.count_dropped();
+                Ok(T::default())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Whether it may be otherwise later. To sockets that send to whoever is next, so it is where
+    /// there is nobody.
+    fn finds_no_room(&self, error: &SendError) -> bool {
+        match error.kind() {
+            SendErrorKind::Full => true,
+            SendErrorKind::NoSuchPeer => {
+                matches!(self.socket_type, SocketType::Req | SocketType::Dealer)
+            }
+            _ => false,
+        }
+    }
+
+    /// When what is queued has to have left, if its end begins now.
+    pub(crate) fn linger_deadline(&self) -> Instant {
+        let now = Instant::now();
+        // For ever is a lifetime.
+        let lifetime = Duration::from_secs(30 * 365 * 24 * 3600);
+        now.checked_add(self.config.linger.min(lifetime)).unwrap_or(now)
+    }
+
+    /// Takes nothing more in and lets what is queued leave within the linger time.
+    pub(super) fn begin_close(&self) {
+        self.table().close(self.linger_deadline());
+        self.stop.cancel();
+    }
+
+    /// Waits until all connections have ended. Returns what was not delivered.
+    pub(super) async fn closed(&self) -> Vec<Unsent> {
+        let mut links = self.links.subscribe();
+        // An error would mean that the sender is gone, and we have it.
+        let _ = links.wait_for(|&links| links == 0).await;
+        self.table().take_unsent()
     }
 
     /// Ends at once.
@@ -113,7 +238,6 @@ impl Hub {
 pub(crate) struct Link {
     hub: Arc<Hub>,
     id: PeerId,
-    origin: Origin,
     address: Arc<str>,
     joined: bool,
     ended: bool,
@@ -122,9 +246,9 @@ pub(crate) struct Link {
 impl Link {
     /// The protocol state of the new connection.
     pub(crate) fn connection(&self) -> Connection {
-        let Config { identity, limits, heartbeat, .. } = &*self.hub.config;
-        let settings =
-            Settings { identity: identity.clone(), limits: *limits, heartbeat: *heartbeat };
+        let Config { identity, properties, limits, heartbeat, .. } = &*self.hub.config;
+        let (identity, properties) = (identity.clone(), properties.clone());
+        let settings = Settings { identity, properties, limits: *limits, heartbeat: *heartbeat };
         Connection::new(self.hub.socket_type, settings, crate::engine::now())
     }
 
@@ -133,7 +257,7 @@ impl Link {
     }
 
     pub(crate) fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
-        self.hub.table().join(self.id, self.origin, self.address.clone(), info)?;
+        self.hub.table().join(self.id, info)?;
         self.joined = true;
         self.hub.monitors.tell(|| MonitorEvent::HandshakeSucceeded(self.address.clone()));
         Ok(())
@@ -159,12 +283,18 @@ impl Link {
         self.hub.table().exchange(self.id, incoming, outgoing, task)
     }
 
-    /// The connection is over. The first reason counts.
-    pub(crate) fn leave(&mut self, reason: LeaveReason) {
+    /// Whether a new connection begins with an empty message.
+    pub(crate) fn probes(&self) -> bool {
+        self.hub.config.probe && self.hub.socket_type != SocketType::Rep
+    }
+
+    /// The connection is over, and these messages and so many bytes of others have not been written.
+    /// The first reason counts.
+    pub(crate) fn leave(&mut self, reason: LeaveReason, unsent: VecDeque<Message>, cut_off: usize) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.hub.table().end(self.id, reason.clone());
+        self.hub.table().end(self.id, &reason, unsent, cut_off);
         let address = self.address.clone();
         let joined = self.joined;
         let ended = if joined { MonitorEvent::Disconnected } else { MonitorEvent::HandshakeFailed };
@@ -174,7 +304,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.leave(LeaveReason::Local);
+        self.leave(LeaveReason::Local, VecDeque::new(), 0);
         self.hub.links.send_modify(|links| *links -= 1);
     }
 }

@@ -2,22 +2,47 @@
 
 mod base;
 mod budget;
+mod dealer;
 mod entry;
+mod event;
 mod hub;
 mod monitor;
+mod outlet;
 mod peer;
+mod recv_error;
+mod rep;
 mod req;
 mod router;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
 
+pub use base::Socket;
+pub use dealer::{Dealer, DealerSender};
+pub use event::PeerEvent;
+use futures::{Sink, SinkExt, sink::drain};
 pub(crate) use hub::{Hub, Link};
 pub use monitor::{Monitor, MonitorEvent};
+pub(crate) use outlet::EndpointId;
+pub use outlet::Unsent;
 pub use peer::{LeaveReason, Origin, Peer, PeerId};
+pub use recv_error::RecvError;
+pub use rep::Rep;
 pub use req::{Req, ReqError};
-pub use router::{Router, RouterEvent};
+pub use router::{Router, RouterSender};
 pub(crate) use table::Order;
+
+use crate::error::SendError;
+
+/// A sink that sends one item after the other. An error ends that item and nothing else.
+fn sink<T: Send, F>(
+    send: impl FnMut(T) -> F + Send,
+) -> impl Sink<T, Error = SendError> + Send + Unpin
+where
+    F: Future<Output = Result<(), SendError>> + Send,
+{
+    Box::pin(drain::<()>().with(send))
+}
 
 /// A number that is hard to guess and costs no dependency: the keys of a new hash map.
 pub(crate) fn random() -> u64 {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::Stream;
+use futures::stream::unfold;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::peer::LeaveReason;
@@ -29,8 +31,12 @@ pub enum MonitorEvent {
     Refused(Arc<str>),
     /// A connection was made. Its handshake begins.
     Connected(Arc<str>),
-    /// An attempt to connect failed, in the system's words. The next one follows after a pause.
-    ConnectFailed(Arc<str>, Arc<str>, Duration),
+    /// An attempt to connect has begun.
+    ConnectDelayed(Arc<str>),
+    /// It failed, in the system's words.
+    ConnectFailed(Arc<str>, Arc<str>),
+    /// The next attempt follows after this pause.
+    ConnectRetried(Arc<str>, Duration),
     /// A handshake is over; the peer has joined.
     HandshakeSucceeded(Arc<str>),
     /// A connection ended before its handshake was over.
@@ -39,6 +45,8 @@ pub enum MonitorEvent {
     Disconnected(Arc<str>, LeaveReason),
     /// An endpoint is no longer bound.
     Closed(Endpoint),
+    /// An endpoint could not be bound, for this reason.
+    BindFailed(Endpoint, Arc<str>),
     /// So many events were dropped because nobody received them.
     Missed(u64),
 }
@@ -59,6 +67,13 @@ impl Monitor {
             Err(RecvError::Lagged(missed)) => Some(MonitorEvent::Missed(missed)),
             Err(RecvError::Closed) => None,
         }
+    }
+
+    /// The events as a stream, until the socket is gone.
+    pub fn into_stream(self) -> impl Stream<Item = MonitorEvent> + Send + Unpin {
+        Box::pin(unfold(self, async |mut monitor| {
+            monitor.recv().await.map(|event| (event, monitor))
+        }))
     }
 }
 

@@ -80,6 +80,8 @@ pub enum LeaveReason {
     /// It had sent more of an unfinished message than any other when all peers together held more
     /// than they may.
     OverBudget,
+    /// This side gave up a request to it, and a late reply must not be taken for another's.
+    GivenUp,
     /// This side ended the connection.
     Local,
 }
@@ -97,6 +99,7 @@ impl fmt::Display for LeaveReason {
             Self::OverBudget => {
                 f.write_str("too many bytes held for all peers, and its message was the largest")
             }
+            Self::GivenUp => f.write_str("a request to it was given up"),
             Self::Local => f.write_str("closed by this side"),
         }
     }

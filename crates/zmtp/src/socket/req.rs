@@ -1,36 +1,36 @@
 //! [`Req`]: a socket that asks and waits for the answer.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::task::{Context, Poll};
 
-use super::base::Base;
-use super::monitor::Monitor;
-use super::peer::{LeaveReason, Origin, Peer, PeerId};
-use super::router::RouterEvent;
+use super::base::Socket;
+use super::event::PeerEvent;
+use super::outlet::{Lane, Unsent};
+use super::peer::LeaveReason;
+use super::recv_error::RecvError;
 use super::table::Table;
 use crate::config::{Config, ConfigError, DuplicateIdentity};
-use crate::endpoint::{Endpoint, EndpointError};
-use crate::engine::BindError;
-use crate::error::SendErrorKind;
+use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
 use crate::proto::SocketType;
 
 /// A REQ socket: sends a request to its peers in rotation and receives the reply.
 ///
 /// The empty delimiter of the wire is added and taken off here; a reply without one is dropped.
+/// An endpoint that is connected to has its turn from the beginning, and a request to it waits for
+/// the connection, unless [`Config::immediate`] is set.
 ///
-/// A request is given up when its future is dropped and a new one is made. A late reply to it does
-/// not answer a later request:
+/// A request is given up when its future is dropped, or has timed out, and a new one is made. A late
+/// reply to it does not answer a later request:
 ///
-/// * On a connection that this side made, giving up ends the connection and makes another one. A
-///   peer that keeps books learns that nobody waits any more.
+/// * With [`Config::correlate`], replies are told apart by a number.
+/// * Otherwise, on a connection that this side made, giving up ends the connection and makes another
+///   one. A peer that keeps books learns that nobody waits any more.
 /// * On one that the peer made, ending it would not help: libzmq brings a queued reply along to its
-///   next connection. The peer owes a reply instead, and one reply of it is dropped. Such a peer has
-///   to answer every request, as REP does, or every later answer of it is dropped too; others have
-///   their turn before it meanwhile. What a peer owed is forgotten when its connection is lost, so
-///   one that did not restart can then still bring an old reply along.
+///   next connection. From then on requests on such connections carry a number as with
+///   [`Config::correlate`], and such peers have to send it back, as REP does.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -53,32 +53,34 @@ use crate::proto::SocketType;
 /// ```
 #[derive(Debug)]
 pub struct Req {
-    base: Base,
-    /// Peers in the order of their turn.
-    rotation: VecDeque<Turn>,
-    awaiting: Option<PeerId>,
+    socket: Socket,
+    awaiting: Option<Awaiting>,
+    next_id: u32,
+    /// A request on a connection that a peer made has been given up.
+    wary: bool,
 }
 
-#[derive(Debug)]
-struct Turn {
-    peer: Arc<Peer>,
-    /// Replies it owes to requests that were given up.
-    owed: usize,
+/// A request without a reply.
+#[derive(Clone, Copy, Debug)]
+struct Awaiting {
+    lane: Lane,
+    /// The number it carries.
+    id: Option<u32>,
 }
 
-/// Events looked at before a request is sent, so that a peer which never stops cannot hold it up.
+/// Messages of others looked at in one poll, so that a peer which never stops holds nobody up.
 const NEWS_MAX: usize = 4096;
 
-/// Why there is no reply.
+/// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReqError {
+    /// It was not sent, for this reason.
+    NotSent(SendErrorKind),
     /// The peer that had the request left before it replied. It may or may not have acted on it.
     PeerLost(LeaveReason),
-    /// `send` while a reply is due, or `recv` while none is.
-    OutOfTurn,
-    /// A message needs at least one part.
-    Empty,
+    /// There was none in time. Only a `blocking` socket has a time to keep.
+    TimedOut,
     /// The socket is closed.
     Closed,
 }
@@ -86,9 +88,9 @@ pub enum ReqError {
 impl fmt::Display for ReqError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotSent(kind) => write!(f, "the request was not sent: {kind}"),
             Self::PeerLost(reason) => write!(f, "the peer left before it replied: {reason}"),
-            Self::OutOfTurn => f.write_str("requests and replies take turns"),
-            Self::Empty => f.write_str("a message needs at least one part"),
+            Self::TimedOut => f.write_str("there was no reply in time"),
             Self::Closed => f.write_str("the socket is closed"),
         }
     }
@@ -97,54 +99,27 @@ impl fmt::Display for ReqError {
 impl std::error::Error for ReqError {}
 
 impl Req {
-    /// A socket without endpoints. Its other methods must be called within a tokio runtime.
+    /// A socket without endpoints.
     ///
     /// # Errors
     ///
     /// A [`ConfigError`] that names the field.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        // A REQ does not address its peers, so their names do not matter.
+        // It does not address its peers, so their names do not matter.
         let config = config.with_duplicate_identity(DuplicateIdentity::Allow);
-        let base = Base::new(SocketType::Req, config)?;
-        Ok(Self { base, rotation: VecDeque::new(), awaiting: None })
+        let socket = Socket::new(SocketType::Req, config)?;
+        let [a, b, c, d, ..] = super::random().to_be_bytes();
+        Ok(Self { socket, awaiting: None, next_id: u32::from_be_bytes([a, b, c, d]), wary: false })
     }
 
-    /// Listens on an endpoint. Returns it as it was bound, with the port that the system chose.
-    ///
-    /// # Errors
-    ///
-    /// A [`BindError`] that names the endpoint and tells one that is in use from the rest.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped before it is done, the endpoint is not bound.
-    pub async fn bind(&self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        self.base.bind(endpoint).await
-    }
-
-    /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be
-    /// there yet.
-    ///
-    /// # Errors
-    ///
-    /// An [`EndpointError`] for a wildcard.
-    pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
-        self.base.connect(endpoint)
-    }
-
-    /// What happens to endpoints and connections from now on, handshakes that fail included.
-    #[must_use]
-    pub fn monitor(&self) -> Monitor {
-        self.base.hub.monitors.subscribe()
-    }
-
-    /// Sends a request, waiting for a peer if there is none, and waits for the reply. A request
-    /// made before that has no reply yet is given up.
+    /// Sends a request, waiting for somebody to send it to if there is nobody, and waits for the
+    /// reply. A request made before that has no reply yet is given up.
     ///
     /// # Errors
     ///
     /// [`ReqError::PeerLost`] when the peer leaves before it replies; the request may be made again.
-    /// [`ReqError::Empty`] and [`ReqError::Closed`].
+    /// A request that was not written when the connection was lost is no error, it waits for the
+    /// next one. [`ReqError::NotSent`] and [`ReqError::Closed`].
     ///
     /// # Cancel safety
     ///
@@ -152,153 +127,204 @@ impl Req {
     /// at once, and the next request gets its own reply.
     pub async fn request(&mut self, request: Message) -> Result<Message, ReqError> {
         self.give_up();
-        self.send(request).await?;
-        self.recv().await
+        match self.send(request).await.map_err(|error| error.kind()) {
+            Ok(()) if self.awaiting.is_some() => {}
+            // It was dropped for want of room, as was asked for.
+            Ok(()) => return Err(ReqError::NotSent(SendErrorKind::Full)),
+            Err(SendErrorKind::Closed) => return Err(ReqError::Closed),
+            Err(kind) => return Err(ReqError::NotSent(kind)),
+        }
+        self.recv().await.map_err(|error| match error {
+            RecvError::PeerLost(reason) => ReqError::PeerLost(reason),
+            // It is its turn, and it waits.
+            _ => ReqError::Closed,
+        })
     }
 
-    /// Sends a request, waiting for a peer if there is none.
+    /// Sends a request to whoever is next. Waits for room, or for somebody to be there, unless
+    /// [`Config::on_full`] says otherwise.
     ///
     /// # Errors
     ///
-    /// [`ReqError::OutOfTurn`] while a reply is due, [`ReqError::Empty`] and [`ReqError::Closed`].
+    /// [`SendErrorKind::OutOfTurn`] while a reply is due, unless [`Config::relaxed`] gives that
+    /// request up; `Empty` and `Closed`, and where it does not wait `Full` and `NoSuchPeer`. The
+    /// message comes back.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, nothing has been sent.
-    pub async fn send(&mut self, mut request: Message) -> Result<(), ReqError> {
-        if self.awaiting.is_some() {
-            return Err(ReqError::OutOfTurn);
-        }
-        if request.is_empty() {
-            return Err(ReqError::Empty);
-        }
-        // The delimiter (RFC 28, "The REQ Socket Type").
-        request.prepend(&[""]);
-        loop {
-            self.take_news();
-            let Some(turn) = self.next_turn() else {
-                let event = self.next_event().await?;
-                self.note(event);
-                continue;
-            };
-            let peer = turn.peer.id;
-            self.rotation.push_back(turn);
-            let sent = self.base.hub.table().send(peer, request);
-            let Err(error) = sent else {
-                self.awaiting = Some(peer);
-                return Ok(());
-            };
-            match error.kind() {
-                // It has left, which the next event tells.
-                SendErrorKind::NoSuchPeer => {}
-                SendErrorKind::Closed => return Err(ReqError::Closed),
-                // It does not read.
-                _ => self.base.hub.table().leave(peer, LeaveReason::Local),
-            }
-            request = error.into_message();
-        }
+    pub async fn send(&mut self, request: Message) -> Result<(), SendError> {
+        let request = self.take_turn(request)?;
+        let sent = self.socket.hub.send(request, |table, request| self.ask(table, request)).await?;
+        self.await_reply(sent);
+        Ok(())
+    }
+
+    /// Sends a request now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and `Full` or `NoSuchPeer` where that would wait.
+    pub fn try_send(&mut self, request: Message) -> Result<(), SendError> {
+        let request = self.take_turn(request)?;
+        let sent = self.socket.hub.try_send(request, |table, request| self.ask(table, request))?;
+        self.await_reply(sent);
+        Ok(())
     }
 
     /// Receives the reply to the request that was sent.
     ///
     /// # Errors
     ///
-    /// [`ReqError::OutOfTurn`] when no reply is due, [`ReqError::PeerLost`] and
-    /// [`ReqError::Closed`].
+    /// [`RecvError::OutOfTurn`] when no reply is due, [`RecvError::PeerLost`] and
+    /// [`RecvError::Closed`].
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, no reply is lost and the reply is still due.
-    pub async fn recv(&mut self) -> Result<Message, ReqError> {
-        let Some(awaited) = self.awaiting else { return Err(ReqError::OutOfTurn) };
-        loop {
-            match self.next_event().await? {
-                RouterEvent::Message(peer, mut reply) if peer == awaited => {
-                    // Anything but a delimiter and a body is no reply; the wait goes on.
-                    if is_reply(&reply) && !self.settle(peer) {
-                        reply.skip(1);
-                        self.awaiting = None;
-                        return Ok(reply);
-                    }
-                }
-                RouterEvent::Left(peer, reason) if peer == awaited => {
-                    self.note(RouterEvent::Left(peer, reason.clone()));
-                    self.awaiting = None;
-                    return Err(ReqError::PeerLost(reason));
-                }
-                event => self.note(event),
+    pub async fn recv(&mut self) -> Result<Message, RecvError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, RecvError>> {
+        let Some(awaiting) = self.awaiting else { return Poll::Ready(Err(RecvError::OutOfTurn)) };
+        let waker = cx.waker().clone();
+        let outcome = self.socket.hub.poll_event(cx, |table| {
+            awaiting.take_reply(table).unwrap_or_else(|TooMuch| {
+                waker.wake_by_ref();
+                None
+            })
+        });
+        outcome.map(|outcome| self.end_turn(outcome.unwrap_or(Err(RecvError::Closed))))
+    }
+
+    /// Receives the reply, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv), and [`RecvError::Nothing`].
+    pub fn try_recv(&mut self) -> Result<Message, RecvError> {
+        let Some(awaiting) = self.awaiting else { return Err(RecvError::OutOfTurn) };
+        let take = |table: &mut Table| awaiting.take_reply(table).unwrap_or_default();
+        match self.socket.hub.try_event(take) {
+            Ok(outcome) => self.end_turn(outcome),
+            Err(nothing) => Err(nothing),
+        }
+    }
+
+    fn end_turn(&mut self, outcome: Result<Message, RecvError>) -> Result<Message, RecvError> {
+        self.awaiting = None;
+        self.socket.hub.table().unwatch();
+        outcome
+    }
+
+    /// Sees to it that it is our turn to send.
+    fn take_turn(&mut self, request: Message) -> Result<Message, SendError> {
+        if self.awaiting.is_some() {
+            if !self.socket.hub.config.relaxed {
+                return Err(SendError::new(SendErrorKind::OutOfTurn, request));
+            }
+            self.give_up();
+        }
+        Ok(request)
+    }
+
+    fn ask(&self, table: &mut Table, request: Message) -> Result<Option<Awaiting>, SendError> {
+        // What has arrived before cannot be the reply (libzmq does the same).
+        for _ in 0..NEWS_MAX {
+            if table.next_event().is_none() {
+                break;
             }
         }
+        let mut id = None;
+        let lane = table.send_next(request, |table, lane, request| {
+            let by_number =
+                self.socket.hub.config.correlate || (self.wary && table.is_accepted(lane));
+            id = by_number.then_some(self.next_id);
+            // The delimiter (RFC 28, "The REQ Socket Type").
+            match id {
+                Some(id) => request.prefixed(&[&id.to_ne_bytes()[..], b""]),
+                None => request.prefixed(&[""]),
+            }
+        })?;
+        table.watch(lane);
+        Ok(Some(Awaiting { lane, id }))
+    }
+
+    /// None says that the request was dropped, as was asked for where there is no room.
+    fn await_reply(&mut self, sent: Option<Awaiting>) {
+        self.awaiting = sent;
+        self.next_id = self.next_id.wrapping_add(1);
     }
 
     /// Sees to it that no reply to the request that waits, if any, will be taken for another's.
     fn give_up(&mut self) {
-        let Some(awaited) = self.awaiting.take() else { return };
-        if self.base.hub.table().retract(awaited) {
+        let Some(Awaiting { lane, id }) = self.awaiting.take() else { return };
+        let mut table = self.socket.hub.table();
+        table.unwatch();
+        if table.retract(lane) || id.is_some() {
             return;
         }
-        let turn = self.rotation.iter_mut().find(|turn| turn.peer.id == awaited);
-        match turn {
-            Some(turn) if turn.peer.origin == Origin::Peer => turn.owed += 1,
-            _ => self.base.hub.table().leave(awaited, LeaveReason::Local),
+        if table.is_accepted(lane) {
+            self.wary = true;
+        } else {
+            table.hang_up(lane);
         }
     }
 
-    /// The next peer in rotation; one that owes a reply only if all do.
-    fn next_turn(&mut self) -> Option<Turn> {
-        let clear = self.rotation.iter().position(|turn| turn.owed == 0);
-        self.rotation.remove(clear.unwrap_or(0))
-    }
-
-    /// Whether a reply pays what its peer owed.
-    fn settle(&mut self, peer: PeerId) -> bool {
-        let mut turns = self.rotation.iter_mut();
-        let Some(turn) = turns.find(|turn| turn.peer.id == peer && turn.owed > 0) else {
-            return false;
-        };
-        turn.owed -= 1;
-        true
-    }
-
-    /// Keeps the rotation. A message is not the reply that is waited for.
-    fn note(&mut self, event: RouterEvent) {
-        match event {
-            RouterEvent::Joined(peer) => self.rotation.push_back(Turn { peer, owed: 0 }),
-            RouterEvent::Left(peer, _) => self.rotation.retain(|turn| turn.peer.id != peer),
-            RouterEvent::Message(peer, message) => {
-                if is_reply(&message) {
-                    self.settle(peer);
-                }
-            }
-        }
-    }
-
-    /// Drops what arrived before a request is sent: it cannot be the reply to it.
-    fn take_news(&mut self) {
-        for _ in 0..NEWS_MAX {
-            let event = self.base.hub.table().next_event();
-            let Some(event) = event else { return };
-            self.note(event);
-        }
-    }
-
-    async fn next_event(&mut self) -> Result<RouterEvent, ReqError> {
-        let event = poll_fn(|cx| self.base.hub.poll_event(cx, Table::next_event)).await;
-        event.ok_or(ReqError::Closed)
-    }
-
-    /// Writes what is queued for as long as [`Config::linger`] allows, ends all connections and
-    /// removes the socket files.
+    /// Takes nothing more in, delivers what was sent within [`Config::linger`], ends all connections
+    /// and removes the socket files. Returns what could not be delivered.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the socket ends at once as if it had been dropped.
-    pub async fn close(self) {
-        self.base.close().await;
+    pub async fn close(self) -> Vec<Unsent> {
+        self.socket.close().await
     }
 }
 
-/// A delimiter and a body (RFC 28, "The REQ Socket Type").
-fn is_reply(message: &Message) -> bool {
-    message.len() > 1 && message.part(0) == Some(b"")
+impl Deref for Req {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
+    }
+}
+
+/// There is more to look at than is looked at in one go.
+#[derive(Debug)]
+struct TooMuch;
+
+impl Awaiting {
+    /// The reply or why there will be none, if either is there. All else is passed over.
+    fn take_reply(self, table: &mut Table) -> Result<Option<Result<Message, RecvError>>, TooMuch> {
+        for _ in 0..NEWS_MAX {
+            match table.next_event() {
+                Some(PeerEvent::Message(peer, message)) if table.is_awaited(peer) => {
+                    if let Some(reply) = self.open(message) {
+                        return Ok(Some(Ok(reply)));
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    return Ok(table.lost_reply().map(|reason| Err(RecvError::PeerLost(reason))));
+                }
+            }
+        }
+        Err(TooMuch)
+    }
+
+    /// What is behind the envelope of a reply. Anything but the number that is due, if any, a
+    /// delimiter and a body is none, and the wait goes on (RFC 28, "The REQ Socket Type").
+    fn open(self, mut message: Message) -> Option<Message> {
+        let mut parts = message.parts();
+        if let Some(id) = self.id
+            && parts.next() != Some(&id.to_ne_bytes()[..])
+        {
+            return None;
+        }
+        let sound = parts.next() == Some(b"") && parts.len() > 0;
+        message.skip(1 + usize::from(self.id.is_some()));
+        sound.then_some(message)
+    }
 }

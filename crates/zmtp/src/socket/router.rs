@@ -1,22 +1,26 @@
 //! [`Router`]: a socket that knows its peers one by one.
 
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures::Stream;
+use bytes::Bytes;
+use futures::{Sink, Stream};
 
-use super::base::Base;
-use super::monitor::Monitor;
-use super::peer::{LeaveReason, Peer, PeerId};
+use super::base::Socket;
+use super::event::PeerEvent;
+use super::hub::Hub;
+use super::outlet::{Lane, Unsent};
+use super::peer::{LeaveReason, PeerId};
+use super::recv_error::RecvError;
 use super::table::Table;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::engine::BindError;
-use crate::error::SendError;
+use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
-use crate::proto::SocketType;
+use crate::proto::{MAX_IDENTITY_SIZE, SocketType};
 
 /// A ROUTER socket: receives from all its peers in turn and sends to the one that is named.
 ///
@@ -27,6 +31,7 @@ use crate::proto::SocketType;
 /// them has queued. Messages of one peer keep their order. What one peer does wrong ends its own
 /// connection and never shows up as an error here.
 ///
+/// The socket is the receiving half; [`sender`](Self::sender) gives the sending half to other tasks.
 /// Dropping the socket ends its connections and removes its socket files without waiting;
 /// [`close`](Self::close) delivers first what was sent.
 ///
@@ -46,7 +51,7 @@ use crate::proto::SocketType;
 /// // A REQ peer's request is an empty delimiter and its parts.
 /// let Some((peer, request)) = router.recv().await else { return Ok(()) };
 /// assert_eq!(request, Message::from(["", "Hello"]));
-/// router.send(peer, Message::from(["", "World"]))?;
+/// router.send(peer, Message::from(["", "World"])).await?;
 /// # assert_eq!(client.await?, Message::from("World"));
 /// router.close().await;
 /// # Ok(())
@@ -54,60 +59,45 @@ use crate::proto::SocketType;
 /// ```
 #[derive(Debug)]
 pub struct Router {
-    base: Base,
-}
-
-/// What a [`Router`] has to tell of a peer: that it joined, then its messages, then that it left.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum RouterEvent {
-    /// A peer has finished its handshake.
-    Joined(Arc<Peer>),
-    /// A message of a peer.
-    Message(PeerId, Message),
-    /// A peer is gone. This is the last of it.
-    Left(PeerId, LeaveReason),
+    socket: Socket,
 }
 
 impl Router {
-    /// A socket without endpoints. Its other methods must be called within a tokio runtime.
+    /// A socket without endpoints.
     ///
     /// # Errors
     ///
     /// A [`ConfigError`] that names the field.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        Ok(Self { base: Base::new(SocketType::Router, config)? })
+        Ok(Self { socket: Socket::new(SocketType::Router, config)? })
     }
 
-    /// Listens on an endpoint. Returns it as it was bound, with the port that the system chose.
-    ///
-    /// A socket file on which nobody listens is replaced; any other file is left alone.
+    /// Connects to an endpoint as [`connect`](Socket::connect) does, and gives the peer there a name,
+    /// whatever it calls itself. It can be [sent to](Self::send_to) by that name at once: what is
+    /// sent waits for the connection. libzmq: `ZMQ_CONNECT_ROUTING_ID`.
     ///
     /// # Errors
     ///
-    /// A [`BindError`] that names the endpoint and tells one that is in use from the rest.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped before it is done, the endpoint is not bound.
-    pub async fn bind(&self, endpoint: &Endpoint) -> Result<Endpoint, BindError> {
-        self.base.bind(endpoint).await
+    /// An [`EndpointError`] for a wildcard, a name that somebody has, and a name that is empty,
+    /// longer than 255 bytes or starts with a zero byte.
+    pub fn connect_as(
+        &self,
+        endpoint: &Endpoint,
+        routing_id: impl Into<Bytes>,
+    ) -> Result<(), EndpointError> {
+        let routing_id = routing_id.into();
+        let sound = (1..=MAX_IDENTITY_SIZE).contains(&routing_id.len());
+        if !sound || routing_id.first() == Some(&0) {
+            let reason = "a name has 1 to 255 bytes and does not start with a zero byte";
+            return Err(EndpointError::new(endpoint, reason));
+        }
+        self.socket.connect_as(endpoint, Some(routing_id))
     }
 
-    /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be
-    /// there yet.
-    ///
-    /// # Errors
-    ///
-    /// An [`EndpointError`] for a wildcard.
-    pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
-        self.base.connect(endpoint)
-    }
-
-    /// What happens to endpoints and connections from now on, handshakes that fail included.
+    /// A handle that sends, for other tasks.
     #[must_use]
-    pub fn monitor(&self) -> Monitor {
-        self.base.hub.monitors.subscribe()
+    pub fn sender(&self) -> RouterSender {
+        RouterSender { hub: self.hub.clone() }
     }
 
     /// The next message and the peer it is from, or `None` once the socket is closed. Joins and
@@ -117,29 +107,38 @@ impl Router {
     ///
     /// If the future is dropped, no message is lost.
     pub async fn recv(&mut self) -> Option<(PeerId, Message)> {
-        loop {
-            if let RouterEvent::Message(peer, message) = self.recv_event().await? {
-                return Some((peer, message));
-            }
-        }
+        poll_fn(|cx| self.hub.poll_event(cx, next_message)).await
     }
 
-    /// The next event, or `None` once the socket is closed.
+    /// The next message and the peer it is from, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Nothing`] and [`RecvError::Closed`].
+    pub fn try_recv(&mut self) -> Result<(PeerId, Message), RecvError> {
+        self.hub.try_event(next_message)
+    }
+
+    /// The next event, or `None` once the socket is closed. From the first call on, no join and no
+    /// leave is passed over, and they come in order with the messages; they have to be received, for
+    /// a peer that left is kept until then.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, no event is lost.
-    pub async fn recv_event(&mut self) -> Option<RouterEvent> {
-        poll_fn(|cx| self.base.hub.poll_event(cx, Table::next_event)).await
+    pub async fn recv_event(&mut self) -> Option<PeerEvent> {
+        self.hub.table().report_all();
+        poll_fn(|cx| self.hub.poll_event(cx, Table::next_event)).await
     }
 
     /// Waits for events and appends to `events` all there are, `max` at most, in the order of turns.
-    /// Returns how many; 0 says that the socket is closed, or that `max` is 0.
+    /// Returns how many; 0 says that the socket is closed, or that `max` is 0. Tells of joins and
+    /// leaves as [`recv_event`](Self::recv_event) does.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, no event is lost.
-    pub async fn recv_many(&mut self, events: &mut Vec<RouterEvent>, max: usize) -> usize {
+    pub async fn recv_many(&mut self, events: &mut Vec<PeerEvent>, max: usize) -> usize {
         poll_fn(|cx| self.poll_recv_many(cx, events, max)).await
     }
 
@@ -147,82 +146,165 @@ impl Router {
     pub fn poll_recv_many(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut Vec<RouterEvent>,
+        events: &mut Vec<PeerEvent>,
         max: usize,
     ) -> Poll<usize> {
-        if max == 0 {
-            return Poll::Ready(0);
-        }
-        let taken = self.base.hub.poll_event(cx, |table| {
-            let before = events.len();
-            events.extend(std::iter::from_fn(|| table.next_event()).take(max));
-            Some(events.len() - before).filter(|&count| count > 0)
-        });
-        taken.map(Option::unwrap_or_default)
+        self.hub.poll_many(cx, events, max, |table| {
+            table.report_all();
+            table.next_event()
+        })
     }
 
-    /// Queues a message for a peer. It never waits.
+    /// Sends a message to a peer. When its queue is full, [`Config::on_full`] says what happens; the
+    /// default is to fail.
     ///
     /// # Errors
     ///
-    /// [`SendErrorKind`](crate::SendErrorKind)`::NoSuchPeer` when the peer has left, `Full` when its
-    /// queue is at the high-water mark, `Closed` and `Empty`. The message comes back.
-    pub fn send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
-        self.base.hub.table().send(peer, message)
+    /// [`SendErrorKind`](crate::SendErrorKind)`::NoSuchPeer` when the peer has left, `Full`, `Closed`
+    /// and `Empty`. The message comes back.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been sent.
+    pub async fn send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
+        send(&self.hub, peer, message).await
+    }
+
+    /// Sends a message to a peer, now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and `Full` where that would wait.
+    pub fn try_send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
+        try_send(&self.hub, peer, message)
+    }
+
+    /// Sends a message to whoever has this routing id: the identity it announced, the one made for
+    /// it, or the name that [`connect_as`](Self::connect_as) gave it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send). `NoSuchPeer` also where two peers have announced the same identity.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been sent.
+    pub async fn send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+        let by_name = |table: &mut Table, message| match table.find(routing_id) {
+            Some(lane) => table.send(lane, message),
+            None => Err(SendError::new(SendErrorKind::NoSuchPeer, message)),
+        };
+        self.hub.send(message, by_name).await
     }
 
     /// Stops to count `count` of the messages received from a peer against
     /// [`Config::recv_hwm`], where [`Config::release`] leaves that to the application.
     pub fn release(&self, peer: PeerId, count: usize) {
-        self.base.hub.table().release(peer, count);
+        self.hub.table().release(peer, count);
     }
 
     /// Ends the connection of a peer at once. What is queued for it is dropped, and that it left is
     /// reported like any other leave.
-    pub fn disconnect(&self, peer: PeerId) {
-        self.base.hub.table().leave(peer, LeaveReason::Local);
+    pub fn disconnect_peer(&self, peer: PeerId) {
+        self.hub.table().leave(peer, &LeaveReason::Local);
     }
 
-    /// A peer that is connected.
+    /// The connected peer with this routing id. None if there is none, or more than one.
     #[must_use]
-    pub fn peer(&self, peer: PeerId) -> Option<Arc<Peer>> {
-        self.base.hub.table().peer(peer)
-    }
-
-    /// All peers that are connected, in no particular order.
-    #[must_use]
-    pub fn peers(&self) -> Vec<Arc<Peer>> {
-        self.base.hub.table().peers()
-    }
-
-    /// The connected peer that announced this identity. None if there is none, or more than one.
-    #[must_use]
-    pub fn find(&self, identity: &[u8]) -> Option<PeerId> {
-        self.base.hub.table().find(identity)
+    pub fn find(&self, routing_id: &[u8]) -> Option<PeerId> {
+        self.hub.table().find_peer(routing_id)
     }
 
     /// A place for a connection that a test makes by hand.
     #[cfg(test)]
     pub(crate) fn admit(&self, address: &str) -> super::Link {
-        self.base.hub.admit(super::Origin::Peer, address).expect("a place")
+        let endpoint = super::EndpointId::for_test();
+        self.hub.admit(super::Origin::Peer, endpoint, address).expect("a place")
     }
 
-    /// Stops listening, writes what is queued for as long as [`Config::linger`] allows, ends all
-    /// connections and removes the socket files.
+    /// Takes nothing more in, delivers what was sent within [`Config::linger`], ends all connections
+    /// and removes the socket files. Returns what could not be delivered.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the socket ends at once as if it had been dropped.
-    pub async fn close(self) {
-        self.base.close().await;
+    pub async fn close(self) -> Vec<Unsent> {
+        self.socket.close().await
+    }
+}
+
+impl Deref for Router {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        &self.socket
     }
 }
 
 /// The events of the socket, until it is closed.
 impl Stream for Router {
-    type Item = RouterEvent;
+    type Item = PeerEvent;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<RouterEvent>> {
-        self.base.hub.poll_event(cx, Table::next_event)
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<PeerEvent>> {
+        self.hub.poll_event(cx, |table| {
+            table.report_all();
+            table.next_event()
+        })
+    }
+}
+
+/// Sends for a [`Router`], from any task. Once the socket is closed or dropped, it says so.
+#[derive(Clone, Debug)]
+pub struct RouterSender {
+    hub: Arc<Hub>,
+}
+
+impl RouterSender {
+    /// [`Router::send`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been sent.
+    pub async fn send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
+        send(&self.hub, peer, message).await
+    }
+
+    /// [`Router::try_send`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
+        try_send(&self.hub, peer, message)
+    }
+
+    /// This sender as a sink of peers and messages, which is ready when [`send`](Self::send) does
+    /// not wait.
+    pub fn into_sink(self) -> impl Sink<(PeerId, Message), Error = SendError> + Send + Unpin {
+        super::sink(move |(peer, message)| {
+            let sender = self.clone();
+            async move { sender.send(peer, message).await }
+        })
+    }
+}
+
+async fn send(hub: &Hub, peer: PeerId, message: Message) -> Result<(), SendError> {
+    hub.send(message, |table, message| table.send(Lane::Peer(peer), message)).await
+}
+
+fn try_send(hub: &Hub, peer: PeerId, message: Message) -> Result<(), SendError> {
+    hub.try_send(message, |table, message| table.send(Lane::Peer(peer), message))
+}
+
+/// Joins and leaves are passed over.
+fn next_message(table: &mut Table) -> Option<(PeerId, Message)> {
+    loop {
+        if let PeerEvent::Message(peer, message) = table.next_event()? {
+            return Some((peer, message));
+        }
     }
 }

@@ -3,33 +3,43 @@
 //! ```text
 //! connection task --exchange()--> inbox --next_event()--> application
 //! connection task <--exchange()-- outbox <-----send()---- application
+//!                                    ^ join()
+//!                                 waiting of an outlet <--send()
 //! ```
 //!
 //! A peer is in `turns` if and only if it has something to report: that it joined, a message, or
 //! that it left, in this order. The application is given one thing of the peer at the front, which
 //! then goes to the back, so that a peer with a thousand messages delays another by one.
+//!
+//! `rotation` is the same the other way round, for sockets that send to whoever is next.
 
 mod application;
 mod connections;
+mod outlets;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::budget::Budget;
 use super::entry::Entry;
+use super::outlet::{EndpointId, Lane, Outlet, Unsent};
 use super::peer::{LeaveReason, PeerId};
 use crate::config::Config;
+use crate::message::Message;
 
 /// What a connection task is to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Go on.
     Run,
-    /// Write what is queued, then end.
-    Finish,
+    /// Write what is queued, then end, and end at this time at the latest. In the handshake: what is
+    /// queued comes when it is over.
+    Finish(Instant),
     /// End now, for this reason.
     Abort(LeaveReason),
 }
@@ -40,11 +50,17 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     turns: VecDeque<PeerId>,
-    /// Who has announced an identity, those included whose leaving has not been reported yet.
-    names: HashMap<Bytes, Vec<PeerId>>,
+    /// Who has which name, those included whose leaving has not been reported yet.
+    names: HashMap<Bytes, Name>,
     next_name: u32,
     /// Peers that came and went before the application looked are reported as well.
     reports_all: bool,
+    outlets: BTreeMap<EndpointId, Outlet>,
+    /// This socket sends to whoever is next.
+    rotates: bool,
+    rotation: VecDeque<Lane>,
+    /// Whose reply is awaited, and why there will be none.
+    watched: Option<(Lane, Option<LeaveReason>)>,
     /// Connections in their handshake, the oldest first; some may be over.
     handshaking: VecDeque<PeerId>,
     /// Connections that are to end and have not begun to.
@@ -52,14 +68,20 @@ pub(super) struct Table {
     budget: Budget,
     /// Where the application waits for an event.
     receiver: Option<Waker>,
+    /// Where it waits for room, and whether it does.
+    room: Arc<Notify>,
+    room_is_awaited: bool,
+    /// Messages that were accepted and dropped.
+    dropped: u64,
+    unsent: Vec<Unsent>,
     phase: Phase,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// No more is taken in; what is queued may still leave.
-    Closing,
+    /// No more is taken in; what is queued may still leave until then.
+    Closing(Instant),
     Closed,
 }
 
@@ -69,8 +91,15 @@ struct Slot {
     entry: Option<Box<Entry>>,
 }
 
+#[derive(Debug, Default)]
+struct Name {
+    bearers: Vec<PeerId>,
+    /// An endpoint whose peer was given this name.
+    outlet: Option<EndpointId>,
+}
+
 impl Table {
-    pub(super) fn new(config: Arc<Config>, reports_all: bool) -> Self {
+    pub(super) fn new(config: Arc<Config>, rotates: bool) -> Self {
         // A start that differs from run to run, as libzmq's, so that nobody relies on it.
         let next_name = super::random().to_be_bytes();
         Self {
@@ -79,11 +108,19 @@ impl Table {
             turns: VecDeque::new(),
             names: HashMap::new(),
             next_name: u32::from_be_bytes([next_name[0], next_name[1], next_name[2], next_name[3]]),
-            reports_all,
+            reports_all: false,
+            outlets: BTreeMap::new(),
+            rotates,
+            rotation: VecDeque::new(),
+            watched: None,
             handshaking: VecDeque::new(),
             evicted: 0,
             budget: Budget::new(config.max_total_bytes),
             receiver: None,
+            room: Arc::default(),
+            room_is_awaited: false,
+            dropped: 0,
+            unsent: Vec::new(),
             phase: Phase::Open,
             config,
         }
@@ -95,7 +132,8 @@ impl Table {
     }
 
     fn peek(&self, id: PeerId) -> Option<&Entry> {
-        self.slots.get(id.index())?.entry.as_deref()
+        let slot = self.slots.get(id.index())?;
+        if slot.generation == id.generation { slot.entry.as_deref() } else { None }
     }
 
     fn ids(&self) -> impl Iterator<Item = PeerId> {
@@ -114,6 +152,22 @@ impl Table {
                 entry.wake_task();
             }
         }
+        self.wake_senders();
+    }
+
+    fn wake_senders(&mut self) {
+        if std::mem::take(&mut self.room_is_awaited) {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Messages that were accepted will not be delivered.
+    fn lose(&mut self, address: &Arc<str>, messages: VecDeque<Message>, cut_off: usize) {
+        self.dropped = self.dropped.saturating_add(messages.len() as u64);
+        if matches!(self.phase, Phase::Closing(_)) && (cut_off > 0 || !messages.is_empty()) {
+            let address = address.clone();
+            self.unsent.push(Unsent { address, messages: messages.into(), cut_off });
+        }
     }
 
     fn forget(&mut self, id: PeerId) {
@@ -125,10 +179,10 @@ impl Table {
             self.free.push(id.slot);
         }
         let Some(peer) = entry.peer else { return };
-        if let Some(bearers) = self.names.get_mut(&peer.info.identity) {
-            bearers.retain(|&bearer| bearer != id);
-            if bearers.is_empty() {
-                self.names.remove(&peer.info.identity);
+        if let Some(name) = self.names.get_mut(&peer.routing_id) {
+            name.bearers.retain(|&bearer| bearer != id);
+            if name.bearers.is_empty() && name.outlet.is_none() {
+                self.names.remove(&peer.routing_id);
             }
         }
     }
@@ -159,8 +213,11 @@ impl Table {
         self.phase == Phase::Open
     }
 
-    pub(super) fn close(&mut self) {
-        self.enter(Phase::Closing);
+    /// Takes nothing more in; what is queued may leave until then.
+    pub(super) fn close(&mut self, by: Instant) {
+        if self.phase == Phase::Open {
+            self.enter(Phase::Closing(by));
+        }
     }
 
     pub(super) fn abort(&mut self) {
@@ -171,6 +228,7 @@ impl Table {
         self.phase = phase;
         self.entries().for_each(Entry::wake_task);
         self.wake_receiver();
+        self.wake_senders();
     }
 }
 

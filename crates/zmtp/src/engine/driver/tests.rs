@@ -8,7 +8,7 @@ use tokio::io::{
 
 use super::*;
 use crate::proto::GREETING;
-use crate::{Config, Heartbeat, Limits, MonitorEvent, PeerId, ProtocolError, Router, RouterEvent};
+use crate::{Config, Heartbeat, Limits, MonitorEvent, PeerEvent, PeerId, ProtocolError, Router};
 
 const READY_REQ: &[u8] = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
 
@@ -79,14 +79,14 @@ impl Fixture {
     async fn ready(config: Config) -> (Self, PeerId) {
         let mut fixture = Self::new(config, 1 << 20);
         fixture.raw.write_all(&[&GREETING[..], READY_REQ].concat()).await.unwrap();
-        let Some(RouterEvent::Joined(peer)) = fixture.router.recv_event().await else { panic!() };
+        let Some(PeerEvent::Joined(peer)) = fixture.router.recv_event().await else { panic!() };
         let mut hello = [0; 64 + 43];
         fixture.raw.read_exact(&mut hello).await.unwrap();
         (fixture, peer.id)
     }
 
     async fn left(&mut self) -> LeaveReason {
-        let Some(RouterEvent::Left(_, reason)) = self.router.recv_event().await else { panic!() };
+        let Some(PeerEvent::Left(_, reason)) = self.router.recv_event().await else { panic!() };
         reason
     }
 }
@@ -96,7 +96,7 @@ async fn replies_that_are_ready_together_leave_in_one_write() {
     let (mut fixture, peer) = Fixture::ready(Config::default()).await;
     let before = fixture.writes.load(Ordering::Relaxed);
     for i in 0..100_u8 {
-        fixture.router.send(peer, Message::from(["".into(), vec![i]])).unwrap();
+        fixture.router.try_send(peer, Message::from(["".into(), vec![i]])).unwrap();
     }
     let mut replies = [0; 100 * 5];
     fixture.raw.read_exact(&mut replies).await.unwrap();
@@ -140,19 +140,19 @@ async fn what_a_peer_sent_before_it_closed_is_received_though_it_cannot_be_writt
     for _ in 0..100 {
         assert!(fixture.router.recv().await.is_some());
     }
-    assert!(matches!(fixture.router.recv_event().await, Some(RouterEvent::Left(..))));
+    assert!(matches!(fixture.router.recv_event().await, Some(PeerEvent::Left(..))));
 }
 
 #[tokio::test]
 async fn a_large_body_leaves_while_small_ones_queue_behind_it() {
     let (mut fixture, peer) = Fixture::ready(Config::default()).await;
     let large = vec![7; 3 << 20];
-    fixture.router.send(peer, Message::from([large.clone()])).unwrap();
-    fixture.router.send(peer, Message::from("small")).unwrap();
+    fixture.router.try_send(peer, Message::from([large.clone()])).unwrap();
+    fixture.router.try_send(peer, Message::from("small")).unwrap();
     let mut bytes = vec![0; 9 + large.len() + 7];
     fixture.raw.read_exact(&mut bytes).await.unwrap();
     assert!(bytes.ends_with(b"\x07\x00\x05small"));
-    fixture.router.send(peer, Message::from("later")).unwrap();
+    fixture.router.try_send(peer, Message::from("later")).unwrap();
     fixture.raw.read_exact(&mut bytes[..7]).await.unwrap();
     assert_eq!(&bytes[..7], b"\x00\x05later");
 }
@@ -186,7 +186,7 @@ async fn a_peer_that_has_shaken_hands_may_be_silent_for_ever() {
 async fn a_peer_that_takes_nothing_of_what_is_written_is_given_up() {
     let config = Config::default().with_write_timeout(Duration::from_secs(4));
     let (mut fixture, peer) = Fixture::ready(config).await;
-    fixture.router.send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
+    fixture.router.try_send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
     let start = Instant::now();
     // As long as it takes something now and then it is merely slow.
     for _ in 0..5 {
@@ -258,7 +258,7 @@ async fn an_unfinished_message_beyond_the_budget_ends_its_connection() {
     fixture.raw.write_all(b"\x02\0\0\0\0\x01\0\0\0").await.unwrap();
     let flood =
         tokio::spawn(async move { while fixture.raw.write_all(&[0; 4096]).await.is_ok() {} });
-    let Some(RouterEvent::Left(_, reason)) = fixture.router.recv_event().await else { panic!() };
+    let Some(PeerEvent::Left(_, reason)) = fixture.router.recv_event().await else { panic!() };
     assert_eq!(reason, LeaveReason::OverBudget);
     flood.await.unwrap();
 }
@@ -282,7 +282,7 @@ async fn an_end_of_stream_is_reported_after_the_messages_before_it() {
     fixture.raw.shutdown().await.unwrap();
     for _ in 0..500 {
         let event = fixture.router.recv_event().await;
-        assert!(matches!(event, Some(RouterEvent::Message(..))));
+        assert!(matches!(event, Some(PeerEvent::Message(..))));
     }
     assert_eq!(fixture.left().await, LeaveReason::Closed);
 }
@@ -321,7 +321,7 @@ async fn a_peer_at_its_receive_mark_has_its_pings_answered_once() {
             fixture.router.recv().await.unwrap();
             fixture.router.release(peer, 1);
         }
-        fixture.router.send(peer, Message::from("end")).unwrap();
+        fixture.router.try_send(peer, Message::from("end")).unwrap();
         let mut end = [0; 5];
         fixture.raw.read_exact(&mut end).await.unwrap();
         assert_eq!(&end, b"\x00\x03end", "no PONG came twice");
@@ -341,7 +341,7 @@ async fn a_peer_that_leaves_within_a_message_broke_the_protocol() {
 async fn closing_writes_what_is_queued_and_waits_for_the_peer_to_end() {
     let (mut fixture, peer) = Fixture::ready(Config::default()).await;
     for _ in 0..500 {
-        fixture.router.send(peer, Message::from([vec![7; 4000]])).unwrap();
+        fixture.router.try_send(peer, Message::from([vec![7; 4000]])).unwrap();
     }
     let close = tokio::spawn(fixture.router.close());
     let mut bytes = Vec::new();
@@ -356,7 +356,7 @@ async fn closing_writes_what_is_queued_and_waits_for_the_peer_to_end() {
 async fn closing_gives_up_on_a_peer_that_does_not_read_after_the_linger_time() {
     let config = Config::default().with_linger(Duration::from_secs(2));
     let (fixture, peer) = Fixture::ready(config).await;
-    fixture.router.send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
+    fixture.router.try_send(peer, Message::from([vec![7; 4 << 20]])).unwrap();
     let start = Instant::now();
     fixture.router.close().await;
     assert_eq!(start.elapsed().as_secs(), 2);

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::{Phase, Table};
+use tokio::sync::Notify;
+
+use super::Table;
 use crate::config::{Config, Release};
-use crate::error::{SendError, SendErrorKind};
-use crate::message::Message;
+use crate::socket::event::PeerEvent;
+use crate::socket::outlet::Unsent;
 use crate::socket::peer::{Peer, PeerId};
-use crate::socket::router::RouterEvent;
 
 impl Table {
     /// The next thing to report, or `None` after which `receiver` is woken when there is one.
-    pub(in crate::socket) fn next_event(&mut self) -> Option<RouterEvent> {
+    pub(in crate::socket) fn next_event(&mut self) -> Option<PeerEvent> {
         let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
         let explicit = self.config.release == Release::Explicit;
         while let Some(id) = self.turns.pop_front() {
@@ -21,7 +22,7 @@ impl Table {
             let mut popped = 0;
             let event = if !entry.announced {
                 entry.announced = true;
-                RouterEvent::Joined(peer.clone())
+                PeerEvent::Joined(peer.clone())
             } else if let Some((message, size)) = entry.inbox.pop() {
                 let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
                     && entry.inbox.bytes <= recv_hwm_bytes / 2;
@@ -32,12 +33,12 @@ impl Table {
                     popped = size;
                     entry.wake_stalled_if(half_empty);
                 }
-                RouterEvent::Message(id, message)
+                PeerEvent::Message(id, message)
             } else if let Some(reason) = entry.left.clone().filter(|_| !entry.reported) {
                 entry.reported = true;
                 entry.scheduled = false;
                 self.forget_if_done(id);
-                return Some(RouterEvent::Left(id, reason));
+                return Some(PeerEvent::Left(id, reason));
             } else {
                 entry.scheduled = false;
                 continue;
@@ -63,35 +64,30 @@ impl Table {
         }
     }
 
-    pub(in crate::socket) fn send(
-        &mut self,
-        id: PeerId,
-        message: Message,
-    ) -> Result<(), SendError> {
-        let Config { send_hwm, send_hwm_bytes, .. } = *self.config;
-        if self.phase != Phase::Open {
-            return Err(SendError::new(SendErrorKind::Closed, message));
-        }
-        if message.is_empty() {
-            return Err(SendError::new(SendErrorKind::Empty, message));
-        }
-        let size = message.wire_size();
-        let in_budget = self.budget.has_room(size);
-        let Some(entry) = self.entry(id).filter(|entry| entry.is_live()) else {
-            return Err(SendError::new(SendErrorKind::NoSuchPeer, message));
-        };
-        let count = entry.outbox.messages.len();
-        let fits = in_budget && entry.outbox.bytes.saturating_add(size) <= send_hwm_bytes;
-        if count >= send_hwm || !(fits || count == 0) {
-            return Err(SendError::new(SendErrorKind::Full, message));
-        }
-        entry.outbox.push(message, size);
-        // The task takes all there is at once, so only the first of a batch need wake it.
-        if count == 0 {
-            entry.wake_task();
-        }
-        self.budget.enqueue(size);
-        Ok(())
+    /// From now on nobody joins and leaves without being reported.
+    pub(in crate::socket) fn report_all(&mut self) {
+        self.reports_all = true;
+    }
+
+    /// Where to wait for room, after a send that failed for want of it.
+    pub(in crate::socket) fn await_room(&mut self) {
+        self.room_is_awaited = true;
+    }
+
+    pub(in crate::socket) fn room(&self) -> Arc<Notify> {
+        self.room.clone()
+    }
+
+    pub(in crate::socket) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    pub(in crate::socket) fn count_dropped(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+    }
+
+    pub(in crate::socket) fn take_unsent(&mut self) -> Vec<Unsent> {
+        std::mem::take(&mut self.unsent)
     }
 
     pub(in crate::socket) fn release(&mut self, id: PeerId, count: usize) {
@@ -103,16 +99,6 @@ impl Table {
         self.dequeue(bytes);
     }
 
-    /// Takes back the message that was queued last, if it has not been taken to be written.
-    pub(in crate::socket) fn retract(&mut self, id: PeerId) -> bool {
-        let Some(entry) = self.entry(id) else { return false };
-        let Some(message) = entry.outbox.messages.pop_back() else { return false };
-        let size = message.wire_size();
-        entry.outbox.bytes -= size;
-        self.dequeue(size);
-        true
-    }
-
     pub(in crate::socket) fn peer(&mut self, id: PeerId) -> Option<Arc<Peer>> {
         self.entry(id).filter(|entry| entry.is_live())?.peer.clone()
     }
@@ -122,13 +108,5 @@ impl Table {
             .filter(|entry| entry.is_live())
             .filter_map(|entry| entry.peer.clone())
             .collect()
-    }
-
-    /// The one peer that announced `identity`; none if there are two.
-    pub(in crate::socket) fn find(&mut self, identity: &[u8]) -> Option<PeerId> {
-        let bearers = self.names.get(identity)?.clone();
-        let mut live =
-            bearers.into_iter().filter(|&id| self.entry(id).is_some_and(|e| e.is_live()));
-        live.next().filter(|_| live.next().is_none())
     }
 }

@@ -11,13 +11,20 @@ use crate::config::{Config, DuplicateIdentity, Release};
 use crate::message::Message;
 use crate::proto::PeerInfo;
 use crate::socket::entry::Entry;
+use crate::socket::outlet::EndpointId;
 use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
 
 impl Table {
     /// A place for a new connection, unless the socket is closing or has as many as it may. The
     /// oldest one in its handshake makes room for it.
-    pub(in crate::socket) fn admit(&mut self) -> Option<PeerId> {
-        if self.phase != Phase::Open {
+    pub(in crate::socket) fn admit(
+        &mut self,
+        origin: Origin,
+        endpoint: EndpointId,
+        address: Arc<str>,
+    ) -> Option<PeerId> {
+        // While the socket closes, what waits for an endpoint may still find its way.
+        if self.phase != Phase::Open && self.lingers(endpoint).is_none() {
             return None;
         }
         let mut handshaking = std::mem::take(&mut self.handshaking);
@@ -28,7 +35,7 @@ impl Table {
         if crowded || taken >= self.config.max_connections {
             let oldest = self.handshaking.pop_front()?;
             self.evicted += 1;
-            self.leave(oldest, LeaveReason::Evicted);
+            self.leave(oldest, &LeaveReason::Evicted);
         }
         let slot = if let Some(slot) = self.free.pop() {
             slot
@@ -37,7 +44,7 @@ impl Table {
             u32::try_from(self.slots.len() - 1).ok()?
         };
         let place = self.slots.get_mut(slot as usize)?;
-        place.entry = Some(Box::new(Entry::new()));
+        place.entry = Some(Box::new(Entry::new(origin, endpoint, address)));
         let id = PeerId { slot, generation: place.generation };
         self.handshaking.push_back(id);
         Some(id)
@@ -47,28 +54,38 @@ impl Table {
     pub(in crate::socket) fn join(
         &mut self,
         id: PeerId,
-        origin: Origin,
-        address: Arc<str>,
         info: Arc<PeerInfo>,
     ) -> Result<(), LeaveReason> {
-        if let Some(reason) = &self.entry(id).ok_or(LeaveReason::Local)?.left {
+        let entry = self.peek(id).ok_or(LeaveReason::Local)?;
+        if let Some(reason) = &entry.left {
             return Err(reason.clone());
         }
-        let name = info.identity.clone();
-        if !name.is_empty() {
-            self.claim(&name)?;
-            self.names.entry(name.clone()).or_default().push(id);
-        }
-        let routing_id = if name.is_empty() { self.make_name() } else { name };
+        let (origin, endpoint, address) = (entry.origin, entry.endpoint, entry.address.clone());
+        let given = self.outlets.get(&endpoint).and_then(|outlet| outlet.routing_id.clone());
+        let routing_id = match given {
+            Some(given) => given,
+            None if info.identity.is_empty() => self.make_name(),
+            None => info.identity.clone(),
+        };
+        self.claim(&routing_id, endpoint)?;
+        self.names.entry(routing_id.clone()).or_default().bearers.push(id);
         let entry = self.entry(id).ok_or(LeaveReason::Local)?;
         entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
+        self.join_rotation(id);
         self.schedule(id);
         Ok(())
     }
 
     /// Settles who may bear `name` from now on.
-    fn claim(&mut self, name: &Bytes) -> Result<(), LeaveReason> {
-        let bearers = self.names.get(name).cloned().unwrap_or_default();
+    fn claim(&mut self, name: &Bytes, endpoint: EndpointId) -> Result<(), LeaveReason> {
+        let Some(known) = self.names.get(name) else { return Ok(()) };
+        // A name that was given to another peer here is not to be had.
+        if known.outlet.is_some_and(|outlet| outlet != endpoint)
+            && self.config.duplicate_identity != DuplicateIdentity::Allow
+        {
+            return Err(LeaveReason::Duplicate);
+        }
+        let bearers = known.bearers.clone();
         for id in bearers {
             let policy = self.config.duplicate_identity;
             let Some(entry) = self.entry(id) else { continue };
@@ -76,7 +93,7 @@ impl Table {
                 match policy {
                     DuplicateIdentity::Reject => return Err(LeaveReason::Duplicate),
                     DuplicateIdentity::Allow => continue,
-                    DuplicateIdentity::Handover => self.leave(id, LeaveReason::Replaced),
+                    DuplicateIdentity::Handover => self.leave(id, &LeaveReason::Replaced),
                 }
             }
             self.expedite(id);
@@ -94,11 +111,15 @@ impl Table {
     }
 
     fn make_name(&mut self) -> Bytes {
-        let number = self.next_name;
-        self.next_name = number.wrapping_add(1);
-        let mut name = [0; 5];
-        name[1..].copy_from_slice(&number.to_be_bytes());
-        Bytes::copy_from_slice(&name)
+        loop {
+            let number = self.next_name;
+            self.next_name = number.wrapping_add(1);
+            let mut name = [0; 5];
+            name[1..].copy_from_slice(&number.to_be_bytes());
+            if !self.names.contains_key(&name[..]) {
+                return Bytes::copy_from_slice(&name);
+            }
+        }
     }
 
     /// Moves messages between a connection task and its peer's queues: from `incoming` as far as
@@ -122,21 +143,31 @@ impl Table {
             Some(known) => known.clone_from(task),
             none => *none = Some(task.clone()),
         }
-        let mut taken = 0;
-        if outgoing.is_empty() && !entry.outbox.messages.is_empty() {
-            std::mem::swap(&mut entry.outbox.messages, outgoing);
-            taken = std::mem::take(&mut entry.outbox.bytes);
+        let order = match (phase, entry.finish_by) {
+            (Phase::Closing(by), other) => Order::Finish(other.unwrap_or(by).min(by)),
+            (_, Some(by)) => Order::Finish(by),
+            _ => Order::Run,
+        };
+        let endpoint = entry.endpoint;
+        if order != Order::Run && entry.is_handshaking() && self.lingers(endpoint).is_none() {
+            return Order::Abort(LeaveReason::Local);
         }
-        if taken > 0 {
-            self.dequeue(taken);
+        if outgoing.is_empty() {
+            self.take_outbox(id, outgoing);
         }
-        if phase == Phase::Closing {
-            return Order::Finish;
-        }
-        if !incoming.is_empty() {
+        if order == Order::Run && !incoming.is_empty() {
             self.deliver(id, incoming);
         }
-        Order::Run
+        order
+    }
+
+    fn take_outbox(&mut self, id: PeerId, outgoing: &mut VecDeque<Message>) {
+        let Some(entry) = self.entry(id) else { return };
+        if !entry.outbox.messages.is_empty() {
+            std::mem::swap(&mut entry.outbox.messages, outgoing);
+            let taken = std::mem::take(&mut entry.outbox.bytes);
+            self.dequeue(taken);
+        }
     }
 
     /// Moves messages into a peer's inbox as far as there is room.
@@ -171,7 +202,7 @@ impl Table {
         if self.budget.hold(before, bytes) && bytes > before {
             let largest = self.ids().max_by_key(|&id| self.peek(id).map(|entry| entry.unfinished));
             if let Some(largest) = largest {
-                self.leave(largest, LeaveReason::OverBudget);
+                self.leave(largest, &LeaveReason::OverBudget);
             }
         }
         if bytes == 0 || self.budget.has_room(0) {
@@ -185,16 +216,16 @@ impl Table {
     }
 
     /// The connection is to end. Its name is free from now on.
-    pub(in crate::socket) fn leave(&mut self, id: PeerId, reason: LeaveReason) {
+    pub(in crate::socket) fn leave(&mut self, id: PeerId, reason: &LeaveReason) {
         let explicit = self.config.release == Release::Explicit;
         let Some(entry) = self.entry(id) else { return };
         if entry.left.is_some() {
             return;
         }
-        entry.left = Some(reason);
+        entry.left = Some(reason.clone());
         entry.wake_task();
-        let mut dropped = std::mem::take(&mut entry.outbox).bytes;
-        dropped += std::mem::take(&mut entry.held_bytes);
+        let unsent = std::mem::take(&mut entry.outbox);
+        let mut dropped = std::mem::take(&mut entry.held_bytes);
         entry.held.clear();
         if explicit {
             dropped += std::mem::take(&mut entry.inbox).bytes;
@@ -204,6 +235,9 @@ impl Table {
         let has_joined = entry.peer.is_some();
         self.budget.hold(unfinished, 0);
         self.dequeue(dropped);
+        if has_joined {
+            self.leave_rotation(id, unsent, reason);
+        }
         if !has_joined || (unheard && !self.reports_all) {
             self.entry(id).into_iter().for_each(|entry| entry.reported = true);
         } else {
@@ -211,8 +245,16 @@ impl Table {
         }
     }
 
-    /// The connection is over and its task ends.
-    pub(in crate::socket) fn end(&mut self, id: PeerId, reason: LeaveReason) {
+    /// The connection is over and its task ends. It has not written these messages, and so many bytes
+    /// of others.
+    pub(in crate::socket) fn end(
+        &mut self,
+        id: PeerId,
+        reason: &LeaveReason,
+        unsent: VecDeque<Message>,
+        cut_off: usize,
+    ) {
+        self.take_back(id, unsent, cut_off);
         self.leave(id, reason);
         let Some(entry) = self.entry(id) else { return };
         entry.ended = true;

@@ -5,8 +5,8 @@ use crate::config::{DuplicateIdentity, Release};
 use crate::error::SendErrorKind;
 use crate::message::Message;
 use crate::proto::{Command, PeerInfo, SocketType, Version, encode_ready};
+use crate::socket::event::PeerEvent;
 use crate::socket::peer::Origin;
-use crate::socket::router::RouterEvent;
 
 struct Fixture {
     table: Table,
@@ -14,21 +14,27 @@ struct Fixture {
 
 impl Fixture {
     fn new(config: Config) -> Self {
-        Self { table: Table::new(Arc::new(config), true) }
+        let mut table = Table::new(Arc::new(config), false);
+        table.report_all();
+        Self { table }
     }
 
     fn join(&mut self, identity: &'static str) -> PeerId {
-        let id = self.table.admit().unwrap();
+        let id = self.admit().unwrap();
         self.join_as(id, identity).unwrap();
         id
     }
 
     fn join_as(&mut self, id: PeerId, identity: &'static str) -> Result<(), LeaveReason> {
         let mut ready = Vec::new();
-        encode_ready(SocketType::Req, identity.as_bytes(), &mut ready);
+        encode_ready(SocketType::Req, identity.as_bytes(), &[], &mut ready);
         let Ok(Command::Ready(properties)) = Command::decode(&ready[2..]) else { panic!() };
         let info = PeerInfo::decode(SocketType::Router, Version::V3_1, properties).unwrap();
-        self.table.join(id, Origin::Peer, "here".into(), Arc::new(info))
+        self.table.join(id, Arc::new(info))
+    }
+
+    fn admit(&mut self) -> Option<PeerId> {
+        self.table.admit(Origin::Peer, EndpointId::for_test(), "here".into())
     }
 
     /// Delivers messages as the connection task does. Returns how many found room, what it was told
@@ -43,11 +49,11 @@ impl Fixture {
     /// All there is to report, a word each.
     fn events(&mut self) -> Vec<String> {
         let word = |event| match event {
-            RouterEvent::Joined(peer) => format!("+{}", peer.routing_id.escape_ascii()),
-            RouterEvent::Message(_, message) => {
+            PeerEvent::Joined(peer) => format!("+{}", peer.routing_id.escape_ascii()),
+            PeerEvent::Message(_, message) => {
                 String::from_utf8(message.part(0).unwrap().to_vec()).unwrap()
             }
-            RouterEvent::Left(_, reason) => format!("-{reason:?}"),
+            PeerEvent::Left(_, reason) => format!("-{reason:?}"),
         };
         std::iter::from_fn(|| self.table.next_event()).map(word).collect()
     }
@@ -58,7 +64,7 @@ fn a_peer_is_reported_as_joined_then_its_messages_then_as_left() {
     let mut fixture = Fixture::new(Config::default());
     let a = fixture.join("A");
     fixture.deliver(a, &["1", "2"]);
-    fixture.table.end(a, LeaveReason::Closed);
+    fixture.table.end(a, &LeaveReason::Closed, VecDeque::new(), 0);
     assert_eq!(fixture.events(), ["+A", "1", "2", "-Closed"]);
     assert_eq!(fixture.events(), [""; 0]);
 }
@@ -77,9 +83,9 @@ fn turns_are_by_peer_whatever_one_of_them_has_queued() {
 #[test]
 fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
     let mut fixture = Fixture::new(Config::default());
-    let id = fixture.table.admit().unwrap();
+    let id = fixture.admit().unwrap();
     assert!(fixture.table.peers().is_empty());
-    fixture.table.end(id, LeaveReason::Closed);
+    fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
     assert_eq!(fixture.events(), [""; 0]);
 }
 
@@ -87,10 +93,10 @@ fn a_connection_that_does_not_finish_its_handshake_is_not_reported() {
 fn a_peer_that_came_and_went_unseen_is_reported_and_takes_room_until_then() {
     let mut fixture = Fixture::new(Config::default().with_max_connections(1));
     let id = fixture.join("A");
-    fixture.table.end(id, LeaveReason::Closed);
-    assert_eq!(fixture.table.admit(), None);
+    fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!(fixture.admit(), None);
     assert_eq!(fixture.events(), ["+A", "-Closed"]);
-    assert!(fixture.table.admit().is_some());
+    assert!(fixture.admit().is_some());
 }
 
 #[test]
@@ -99,7 +105,7 @@ fn a_socket_without_events_forgets_peers_that_came_and_went_unseen() {
     let mut fixture = Fixture { table: Table::new(config, false) };
     for _ in 0..100 {
         let id = fixture.join("A");
-        fixture.table.end(id, LeaveReason::Closed);
+        fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
     }
     assert_eq!(fixture.events(), [""; 0]);
 }
@@ -111,9 +117,9 @@ fn ids_are_never_given_twice() {
     for _ in 0..100 {
         let id = fixture.join("A");
         assert!(seen.insert(id));
-        fixture.table.end(id, LeaveReason::Closed);
+        fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
         fixture.events();
-        let error = fixture.table.send(id, Message::from("late")).unwrap_err();
+        let error = fixture.table.send(Lane::Peer(id), Message::from("late")).unwrap_err();
         assert_eq!(error.kind(), SendErrorKind::NoSuchPeer);
     }
 }
@@ -124,10 +130,10 @@ fn connections_beyond_the_limit_find_no_place_until_one_is_free() {
     let a = fixture.join("A");
     fixture.join("B");
     fixture.events();
-    assert_eq!(fixture.table.admit(), None);
-    fixture.table.end(a, LeaveReason::Closed);
+    assert_eq!(fixture.admit(), None);
+    fixture.table.end(a, &LeaveReason::Closed, VecDeque::new(), 0);
     fixture.events();
-    assert!(fixture.table.admit().is_some());
+    assert!(fixture.admit().is_some());
 }
 
 #[test]
@@ -138,12 +144,12 @@ fn the_oldest_handshake_makes_room_for_a_new_connection() {
     ] {
         let mut fixture = Fixture::new(config);
         let joined = fixture.join("A");
-        let silent = [0, 1].map(|_| fixture.table.admit().unwrap());
+        let silent = [0, 1].map(|_| fixture.admit().unwrap());
         for i in 0..100 {
-            let newcomer = fixture.table.admit().unwrap();
+            let newcomer = fixture.admit().unwrap();
             if let Some(&oldest) = silent.get(i) {
                 assert_eq!(fixture.deliver(oldest, &[]).1, Order::Abort(LeaveReason::Evicted));
-                fixture.table.end(oldest, LeaveReason::Evicted);
+                fixture.table.end(oldest, &LeaveReason::Evicted, VecDeque::new(), 0);
             }
             assert_eq!(fixture.deliver(newcomer, &[]).1, Order::Run);
             assert_eq!(fixture.deliver(joined, &[]).1, Order::Run);
@@ -154,10 +160,10 @@ fn the_oldest_handshake_makes_room_for_a_new_connection() {
 #[test]
 fn a_connection_that_was_evicted_cannot_join_any_more() {
     let mut fixture = Fixture::new(Config::default().with_max_pending_handshakes(1));
-    let oldest = fixture.table.admit().unwrap();
-    fixture.table.admit().unwrap();
+    let oldest = fixture.admit().unwrap();
+    fixture.admit().unwrap();
     assert_eq!(fixture.join_as(oldest, "A"), Err(LeaveReason::Evicted));
-    fixture.table.end(oldest, LeaveReason::Evicted);
+    fixture.table.end(oldest, &LeaveReason::Evicted, VecDeque::new(), 0);
     assert_eq!(fixture.events(), [""; 0]);
     fixture.join("A");
     assert_eq!(fixture.events(), ["+A"]);
@@ -187,8 +193,8 @@ fn large_messages_wait_while_the_queues_use_up_the_budget() {
     assert_eq!(fixture.deliver(a, &["sixteen bytes...", "x"]).0, 2);
     assert_eq!(fixture.deliver(b, &["x", "x"]).0, 1);
     assert!(!fixture.table.hold(b, 1), "24 of 21 bytes are in use");
-    assert_eq!(fixture.table.send(a, Message::from("x")), Ok(()));
-    let error = fixture.table.send(a, Message::from("y")).unwrap_err();
+    assert_eq!(fixture.table.send(Lane::Peer(a), Message::from("x")), Ok(()));
+    let error = fixture.table.send(Lane::Peer(a), Message::from("y")).unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::Full);
     fixture.deliver(a, &[]);
     assert_eq!(fixture.events(), ["+A", "+B", "sixteen bytes...", "x", "x"]);
@@ -200,13 +206,13 @@ fn large_messages_wait_while_the_queues_use_up_the_budget() {
 fn reject_closes_the_newcomer_until_the_name_is_free() {
     let mut fixture = Fixture::new(Config::default());
     let first = fixture.join("A");
-    let second = fixture.table.admit().unwrap();
+    let second = fixture.admit().unwrap();
     assert_eq!(fixture.join_as(second, "A"), Err(LeaveReason::Duplicate));
-    fixture.table.end(second, LeaveReason::Duplicate);
+    fixture.table.end(second, &LeaveReason::Duplicate, VecDeque::new(), 0);
     fixture.deliver(first, &["unread"]);
-    fixture.table.end(first, LeaveReason::Closed);
+    fixture.table.end(first, &LeaveReason::Closed, VecDeque::new(), 0);
     let third = fixture.join("A");
-    assert_eq!(fixture.table.find(b"A"), Some(third), "unread messages do not keep the name");
+    assert_eq!(fixture.table.find_peer(b"A"), Some(third), "unread messages do not keep the name");
     assert_eq!(fixture.events(), ["+A", "unread", "-Closed", "+A"]);
 }
 
@@ -220,9 +226,13 @@ fn handover_ends_the_first_and_reports_all_of_it_before_the_second() {
     fixture.deliver(first, &["a1", "a2"]);
     let second = fixture.join("A");
     assert_eq!(fixture.deliver(first, &["late"]).1, Order::Abort(LeaveReason::Replaced));
-    fixture.table.end(first, LeaveReason::Local);
+    fixture.table.end(first, &LeaveReason::Local, VecDeque::new(), 0);
     assert_eq!(fixture.events(), ["a1", "a2", "-Replaced", "b1", "+A", "b2"]);
-    assert_eq!(fixture.table.find(b"A"), Some(second), "the clean-up of the first is harmless");
+    assert_eq!(
+        fixture.table.find_peer(b"A"),
+        Some(second),
+        "the clean-up of the first is harmless"
+    );
 }
 
 #[test]
@@ -230,10 +240,10 @@ fn allow_keeps_both_and_makes_the_name_ambiguous() {
     let config = Config::default().with_duplicate_identity(DuplicateIdentity::Allow);
     let mut fixture = Fixture::new(config);
     let (first, second) = (fixture.join("A"), fixture.join("A"));
-    assert_eq!(fixture.table.find(b"A"), None);
-    fixture.table.end(first, LeaveReason::Closed);
-    assert_eq!(fixture.table.find(b"A"), Some(second));
-    assert_eq!(fixture.table.find(b"B"), None);
+    assert_eq!(fixture.table.find_peer(b"A"), None);
+    fixture.table.end(first, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!(fixture.table.find_peer(b"A"), Some(second));
+    assert_eq!(fixture.table.find_peer(b"B"), None);
 }
 
 #[test]
@@ -244,20 +254,20 @@ fn anonymous_peers_are_named_by_a_zero_byte_and_a_counter() {
     assert_eq!((a.len(), a[0], b[0]), (5, 0, 0));
     let number = |name: &Bytes| u32::from_be_bytes(name[1..].try_into().unwrap());
     assert_eq!(number(&b), number(&a).wrapping_add(1));
-    assert_eq!(fixture.table.find(&a), None, "it was not announced");
+    assert_eq!(fixture.table.find_peer(&a), Some(ids[0]));
 }
 
 #[test]
 fn sending_fails_at_the_high_water_mark_and_the_message_comes_back() {
     let mut fixture = Fixture::new(Config::default().with_send_hwm(2));
     let a = fixture.join("A");
-    let mut send = |body| fixture.table.send(a, Message::from(body));
+    let mut send = |body| fixture.table.send(Lane::Peer(a), Message::from(body));
     assert_eq!((send("1"), send("2")), (Ok(()), Ok(())));
     let error = send("3").unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::Full);
     assert_eq!(error.into_message(), Message::from("3"));
     assert_eq!(fixture.deliver(a, &[]).2, [Message::from("1"), Message::from("2")]);
-    assert_eq!(fixture.table.send(a, Message::from("3")), Ok(()));
+    assert_eq!(fixture.table.send(Lane::Peer(a), Message::from("3")), Ok(()));
 }
 
 #[test]
@@ -265,8 +275,8 @@ fn bytes_bound_a_queue_but_one_message_always_fits() {
     let config = Config { send_hwm_bytes: 10, recv_hwm_bytes: 10, ..Config::default() };
     let mut fixture = Fixture::new(config);
     let a = fixture.join("A");
-    assert_eq!(fixture.table.send(a, Message::from("more than ten bytes")), Ok(()));
-    let error = fixture.table.send(a, Message::from("x")).unwrap_err();
+    assert_eq!(fixture.table.send(Lane::Peer(a), Message::from("more than ten bytes")), Ok(()));
+    let error = fixture.table.send(Lane::Peer(a), Message::from("x")).unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::Full);
     assert_eq!(fixture.deliver(a, &["more than ten bytes", "x"]).0, 1);
 }
@@ -290,7 +300,7 @@ fn with_explicit_release_messages_count_until_they_are_released() {
     assert_eq!(fixture.deliver(a, &["3"]).0, 0);
     fixture.table.release(a, 1);
     assert_eq!(fixture.deliver(a, &["3", "4"]).0, 1);
-    fixture.table.end(a, LeaveReason::Closed);
+    fixture.table.end(a, &LeaveReason::Closed, VecDeque::new(), 0);
     assert_eq!(fixture.events(), ["-Closed"], "a leave overtakes what nobody received");
 }
 
@@ -298,12 +308,13 @@ fn with_explicit_release_messages_count_until_they_are_released() {
 fn a_closing_socket_lets_out_what_is_queued_and_takes_nothing_in() {
     let mut fixture = Fixture::new(Config::default());
     let a = fixture.join("A");
-    fixture.table.send(a, Message::from("last")).unwrap();
-    fixture.table.close();
-    assert_eq!(fixture.table.admit(), None);
-    let error = fixture.table.send(a, Message::from("late")).unwrap_err();
+    fixture.table.send(Lane::Peer(a), Message::from("last")).unwrap();
+    let by = Instant::now();
+    fixture.table.close(by);
+    assert_eq!(fixture.admit(), None);
+    let error = fixture.table.send(Lane::Peer(a), Message::from("late")).unwrap_err();
     assert_eq!(error.kind(), SendErrorKind::Closed);
-    assert_eq!(fixture.deliver(a, &["in"]), (0, Order::Finish, vec![Message::from("last")]));
+    assert_eq!(fixture.deliver(a, &["in"]), (0, Order::Finish(by), vec![Message::from("last")]));
     fixture.table.abort();
     assert_eq!(fixture.deliver(a, &[]).1, Order::Abort(LeaveReason::Local));
 }
