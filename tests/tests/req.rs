@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use interop::{PATIENCE, Place, Transport, socket};
 use tokio::time::timeout;
-use zmtp::{Config, LeaveReason, Message, RecvError, Req, ReqError, SendError, SendErrorKind};
+use zmtp::{
+    Config, LeaveReason, Message, OnFull, RecvError, Req, ReqError, SendError, SendErrorKind,
+};
 
 fn req() -> Req {
     let reconnect = Duration::from_millis(10);
@@ -213,4 +215,109 @@ async fn closing_delivers_what_was_sent() {
     req.close().await;
     let request = tokio::task::spawn_blocking(move || router.recv_multipart(0).unwrap());
     assert!(request.await.unwrap()[2] == body);
+}
+
+#[tokio::test]
+async fn a_request_that_is_never_answered_does_not_cost_the_next_one_its_reply() {
+    for we_bind in [true, false] {
+        let place = Place::new();
+        let endpoint = place.endpoint(Transport::Ipc, "router");
+        let context = zmq::Context::new();
+        let router = socket(&context, zmq::ROUTER, "");
+        let mut req = req();
+        if we_bind {
+            req.bind(&endpoint.parse().unwrap()).await.unwrap();
+            router.connect(&endpoint).unwrap();
+        } else {
+            router.bind(&endpoint).unwrap();
+            req.connect(&endpoint.parse().unwrap()).unwrap();
+        }
+        let (asked, mut was_asked) = tokio::sync::mpsc::unbounded_channel();
+        // Every second request is forgotten.
+        let forgetful = std::thread::spawn(move || {
+            for _ in 0..5 {
+                router.recv_multipart(0).unwrap();
+                asked.send(()).unwrap();
+                let request = router.recv_multipart(0).unwrap();
+                router.send_multipart(request, 0).unwrap();
+            }
+            router
+        });
+        for i in 0..5 {
+            {
+                let forgotten = request(&mut req, "forgotten");
+                tokio::pin!(forgotten);
+                tokio::select! {
+                    reply = &mut forgotten => panic!("{reply:?}"),
+                    _ = was_asked.recv() => {}
+                }
+            }
+            let text = i.to_string();
+            assert_eq!(request(&mut req, &text).await, Ok(Message::from(text)));
+        }
+        forgetful.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_bound_req_whose_peer_leaves_says_so_and_goes_on_with_the_next() {
+    let place = Place::new();
+    let endpoint = place.endpoint(Transport::Ipc, "req");
+    let context = zmq::Context::new();
+    let mut req = req();
+    req.bind(&endpoint.parse().unwrap()).await.unwrap();
+    for i in 0..3 {
+        let dies = socket(&context, zmq::REP, "");
+        dies.connect(&endpoint).unwrap();
+        let dies = std::thread::spawn(move || drop(dies.recv_bytes(0).unwrap()));
+        let lost = request(&mut req, "first").await.unwrap_err();
+        assert!(matches!(lost, ReqError::PeerLost(_)), "{lost}");
+        dies.join().unwrap();
+        let rep = socket(&context, zmq::REP, "");
+        rep.connect(&endpoint).unwrap();
+        let echo = echo(rep, 1);
+        let text = i.to_string();
+        assert_eq!(request(&mut req, &text).await, Ok(Message::from(text)));
+        // The next round is not to be answered by this one.
+        drop(echo.join().unwrap());
+        while !req.peers().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_made_before_there_is_a_connection_is_delivered_once_when_there_is() {
+    let place = Place::new();
+    let endpoint = place.endpoint(Transport::Tcp, "rep");
+    let mut req = req();
+    req.connect(&endpoint.parse().unwrap()).unwrap();
+    // Given up before it was written: it is taken back.
+    assert!(timeout(Duration::ZERO, req.request(Message::from("taken back"))).await.is_err());
+    assert!(timeout(Duration::ZERO, req.request(Message::from("x"))).await.is_err());
+    assert_eq!(req.try_recv(), Err(RecvError::Nothing), "the reply to it is due");
+    let context = zmq::Context::new();
+    let rep = socket(&context, zmq::REP, "");
+    rep.bind(&endpoint).unwrap();
+    let rep = std::thread::spawn(move || {
+        assert_eq!(rep.recv_bytes(0).unwrap(), b"x");
+        rep.send("reply", 0).unwrap();
+        assert_eq!(rep.recv_bytes(0).unwrap(), b"next");
+        rep.send("next reply", 0).unwrap();
+        rep
+    });
+    assert_eq!(timeout(PATIENCE, req.recv()).await.unwrap(), Ok(Message::from("reply")));
+    assert_eq!(request(&mut req, "next").await, Ok(Message::from("next reply")));
+    rep.join().unwrap();
+}
+
+#[tokio::test]
+async fn full_and_nobody_there_are_errors_for_a_req_that_does_not_wait() {
+    let mut req = Req::new(Config::default().with_on_full(OnFull::Fail)).unwrap();
+    let kind = |error: SendError| (error.kind(), error.into_message());
+    let nobody = req.send(Message::from("x")).await.map_err(kind);
+    assert_eq!(nobody, Err((SendErrorKind::NoSuchPeer, Message::from("x"))));
+    let not_sent = req.request(Message::from("x")).await;
+    assert_eq!(not_sent, Err(ReqError::NotSent(SendErrorKind::NoSuchPeer)));
+    assert_eq!(req.recv().await, Err(RecvError::OutOfTurn), "it has not sent");
 }

@@ -1,5 +1,6 @@
 //! [`Message`]: one or more parts, held as they go on the wire.
 
+mod convert;
 mod parts;
 
 use std::fmt;
@@ -7,6 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::{Buf, BufMut, Bytes};
 
+pub use convert::IntoParts;
 pub use parts::Parts;
 use parts::split_part;
 
@@ -48,6 +50,30 @@ impl Message {
     /// A message of copies of `parts`, in one allocation.
     pub fn copy_from<T: AsRef<[u8]>>(parts: &[T]) -> Self {
         Self { head: encode_parts(parts, false, &[]), tail: Vec::new(), len: parts.len() }
+    }
+
+    /// In one allocation, unless a part is so large that it is not copied.
+    fn from_parts(parts: &[Bytes]) -> Self {
+        if parts.iter().all(|part| part.len() < SHARE_MIN) {
+            return Self::copy_from(parts);
+        }
+        let mut chunks = Vec::new();
+        let mut scratch = Vec::new();
+        for (i, part) in parts.iter().enumerate() {
+            FrameHeader::part(part.len(), i + 1 < parts.len()).encode(&mut scratch);
+            if part.len() < SHARE_MIN {
+                scratch.put_slice(part);
+            } else {
+                chunks.push(Bytes::copy_from_slice(&scratch));
+                chunks.push(part.clone());
+                scratch.clear();
+            }
+        }
+        if !scratch.is_empty() {
+            chunks.push(scratch.into());
+        }
+        let head = chunks.remove(0);
+        Self { head, tail: chunks, len: parts.len() }
     }
 
     /// `chunks` must be the wire form of `len` parts, as described at [`Message`]'s fields.
@@ -191,113 +217,6 @@ fn encode_parts<T: AsRef<[u8]>>(parts: &[T], more: bool, rest: &[u8]) -> Bytes {
     }
     out.put_slice(rest);
     out.into()
-}
-
-impl<T: Into<Bytes>> FromIterator<T> for Message {
-    fn from_iter<I: IntoIterator<Item = T>>(parts: I) -> Self {
-        let mut parts = parts.into_iter().peekable();
-        let mut chunks = Vec::new();
-        let mut scratch = Vec::new();
-        let mut len = 0;
-        while let Some(part) = parts.next() {
-            let part = part.into();
-            FrameHeader::part(part.len(), parts.peek().is_some()).encode(&mut scratch);
-            if part.len() < SHARE_MIN {
-                scratch.put_slice(&part);
-            } else {
-                chunks.push(Bytes::copy_from_slice(&scratch));
-                chunks.push(part);
-                scratch.clear();
-            }
-            len += 1;
-        }
-        if chunks.is_empty() {
-            return Self { head: scratch.into(), tail: Vec::new(), len };
-        }
-        if !scratch.is_empty() {
-            chunks.push(scratch.into());
-        }
-        let head = chunks.remove(0);
-        Self { head, tail: chunks, len }
-    }
-}
-
-impl Extend<Bytes> for Message {
-    fn extend<I: IntoIterator<Item = Bytes>>(&mut self, parts: I) {
-        *self = std::mem::take(self).into_iter().chain(parts).collect();
-    }
-}
-
-impl IntoIterator for Message {
-    type Item = Bytes;
-    type IntoIter = IntoParts;
-
-    fn into_iter(self) -> IntoParts {
-        IntoParts(self)
-    }
-}
-
-impl<'a> IntoIterator for &'a Message {
-    type Item = &'a [u8];
-    type IntoIter = Parts<'a>;
-
-    fn into_iter(self) -> Parts<'a> {
-        self.parts()
-    }
-}
-
-/// The parts of a message, by value. They share its buffer.
-#[derive(Debug)]
-pub struct IntoParts(Message);
-
-impl Iterator for IntoParts {
-    type Item = Bytes;
-
-    fn next(&mut self) -> Option<Bytes> {
-        self.0.pop_front()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.0.len(), Some(self.0.len()))
-    }
-}
-
-impl ExactSizeIterator for IntoParts {}
-
-impl<T: Into<Bytes>, const N: usize> From<[T; N]> for Message {
-    fn from(parts: [T; N]) -> Self {
-        parts.into_iter().collect()
-    }
-}
-
-impl<T: Into<Bytes>> From<Vec<T>> for Message {
-    fn from(parts: Vec<T>) -> Self {
-        parts.into_iter().collect()
-    }
-}
-
-impl From<Bytes> for Message {
-    fn from(part: Bytes) -> Self {
-        [part].into()
-    }
-}
-
-impl From<&str> for Message {
-    fn from(part: &str) -> Self {
-        Self::copy_from(&[part])
-    }
-}
-
-impl From<&[u8]> for Message {
-    fn from(part: &[u8]) -> Self {
-        Self::copy_from(&[part])
-    }
-}
-
-impl From<String> for Message {
-    fn from(part: String) -> Self {
-        [part].into()
-    }
 }
 
 impl PartialEq for Message {

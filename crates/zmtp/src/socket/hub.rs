@@ -153,7 +153,8 @@ impl Hub {
         attempt: impl Fn(&mut Table, Message) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         loop {
-            let mut room = pin!(self.room.notified());
+            // Made before the attempt, so that room which is made after it is not missed.
+            let room = self.room.notified();
             {
                 let mut table = self.table();
                 let error = match attempt(&mut table, message) {
@@ -170,7 +171,6 @@ impl Hub {
                 }
                 message = error.into_message();
                 table.await_room();
-                room.as_mut().enable();
             }
             room.await;
         }

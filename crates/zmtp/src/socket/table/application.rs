@@ -18,7 +18,7 @@ impl Table {
         let explicit = self.config.release == Release::Explicit;
         while let Some(id) = self.turns.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            let Some(peer) = &entry.peer else { continue };
+            let Some(peer) = entry.peer.as_ref().filter(|_| !entry.reported) else { continue };
             let mut popped = 0;
             let event = if !entry.announced {
                 entry.announced = true;

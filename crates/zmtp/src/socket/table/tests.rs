@@ -13,6 +13,35 @@ struct Fixture {
 }
 
 impl Fixture {
+    /// A table of a socket that sends to whoever is next, and that hears of no joins and leaves.
+    fn rotating(config: Config) -> Self {
+        Self { table: Table::new(Arc::new(config), true) }
+    }
+
+    /// An endpoint that is connected to.
+    fn outlet(&mut self, number: u64) -> EndpointId {
+        let id = EndpointId(number);
+        assert!(self.table.open_outlet(id, number.to_string().into(), None));
+        id
+    }
+
+    /// A connection to it that has joined.
+    fn connect(&mut self, endpoint: EndpointId) -> PeerId {
+        let id = self.table.admit(Origin::Local, endpoint, "there".into()).unwrap();
+        self.join_as(id, "").unwrap();
+        id
+    }
+
+    /// What a connection is to write now.
+    fn taken(&mut self, id: PeerId) -> Vec<Message> {
+        self.deliver(id, &[]).2
+    }
+
+    fn send(&mut self, body: &str) -> Result<Lane, SendErrorKind> {
+        let sent = self.table.send_next(Message::from(body), |_, _, message| message);
+        sent.map_err(|error| error.kind())
+    }
+
     fn new(config: Config) -> Self {
         let mut table = Table::new(Arc::new(config), false);
         table.report_all();
@@ -317,4 +346,185 @@ fn a_closing_socket_lets_out_what_is_queued_and_takes_nothing_in() {
     assert_eq!(fixture.deliver(a, &["in"]), (0, Order::Finish(by), vec![Message::from("last")]));
     fixture.table.abort();
     assert_eq!(fixture.deliver(a, &[]).1, Order::Abort(LeaveReason::Local));
+}
+
+fn bodies(bodies: &[&str]) -> Vec<Message> {
+    bodies.iter().map(|&body| Message::from(body)).collect()
+}
+
+#[test]
+fn messages_go_to_lanes_in_the_order_in_which_they_were_opened() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let [a, b] = [fixture.outlet(1), fixture.outlet(2)];
+    let c = fixture.join("C");
+    for body in ["1", "2", "3", "4", "5"] {
+        fixture.send(body).unwrap();
+    }
+    // Two of them have been waiting for their connections.
+    let [a, b] = [fixture.connect(a), fixture.connect(b)];
+    assert_eq!(fixture.taken(a), bodies(&["1", "4"]));
+    assert_eq!(fixture.taken(b), bodies(&["2", "5"]));
+    assert_eq!(fixture.taken(c), bodies(&["3"]));
+}
+
+#[test]
+fn lanes_that_are_full_are_passed_over_and_nothing_is_dropped() {
+    let mut fixture = Fixture::rotating(Config::default().with_send_hwm(1));
+    assert_eq!(fixture.send("nobody"), Err(SendErrorKind::NoSuchPeer));
+    let (a, b) = (fixture.join("A"), fixture.join("B"));
+    assert_eq!(fixture.send("1"), Ok(Lane::Peer(a)));
+    assert_eq!(fixture.send("2"), Ok(Lane::Peer(b)));
+    assert_eq!(fixture.send("3"), Err(SendErrorKind::Full));
+    assert_eq!(fixture.taken(b), bodies(&["2"]));
+    assert_eq!(fixture.send("3"), Ok(Lane::Peer(b)));
+    assert_eq!(fixture.taken(a), bodies(&["1"]));
+    assert_eq!(fixture.table.dropped(), 0);
+}
+
+#[test]
+fn what_waits_for_an_endpoint_survives_its_connections_in_order() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let endpoint = fixture.outlet(1);
+    let first = fixture.connect(endpoint);
+    for body in ["1", "2", "3"] {
+        fixture.send(body).unwrap();
+    }
+    // It took all, wrote one, and breaks. Two more have come meanwhile.
+    let mut taken: VecDeque<_> = fixture.taken(first).into();
+    taken.pop_front();
+    fixture.send("4").unwrap();
+    fixture.table.end(first, &LeaveReason::Closed, taken, 7);
+    fixture.send("5").unwrap();
+    let second = fixture.connect(endpoint);
+    assert_eq!(fixture.taken(second), bodies(&["2", "3", "4", "5"]));
+    assert_eq!(fixture.table.dropped(), 0);
+}
+
+#[test]
+fn what_waits_for_a_peer_that_connected_to_us_is_dropped_and_counted_when_it_leaves() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let a = fixture.join("A");
+    fixture.send("1").unwrap();
+    fixture.send("2").unwrap();
+    fixture.table.end(a, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!(fixture.table.dropped(), 2);
+    assert_eq!(fixture.send("3"), Err(SendErrorKind::NoSuchPeer));
+}
+
+#[test]
+fn immediate_sends_over_connections_only() {
+    let mut fixture = Fixture::rotating(Config::default().with_immediate(true));
+    let endpoint = fixture.outlet(1);
+    assert_eq!(fixture.send("1"), Err(SendErrorKind::NoSuchPeer));
+    let id = fixture.connect(endpoint);
+    fixture.send("2").unwrap();
+    fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!((fixture.table.dropped(), fixture.send("3")), (1, Err(SendErrorKind::NoSuchPeer)));
+}
+
+#[test]
+fn an_endpoint_that_is_finished_takes_nothing_and_keeps_what_waits_until_then() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let endpoint = fixture.outlet(1);
+    fixture.send("1").unwrap();
+    let by = Instant::now();
+    assert_eq!(fixture.table.lingers(endpoint), None, "it is wanted");
+    fixture.table.finish(endpoint, by);
+    assert_eq!(fixture.send("2"), Err(SendErrorKind::NoSuchPeer));
+    assert_eq!(fixture.table.lingers(endpoint), Some(by));
+    let id = fixture.connect(endpoint);
+    assert_eq!(fixture.taken(id), bodies(&["1"]));
+    assert_eq!(fixture.table.lingers(endpoint), None);
+}
+
+#[test]
+fn closing_tells_what_was_not_sent_and_where_it_was_to_go() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let endpoint = fixture.outlet(1);
+    let a = fixture.join("A");
+    for body in ["1", "2", "3", "4"] {
+        fixture.send(body).unwrap();
+    }
+    fixture.table.close(Instant::now());
+    let mut taken: VecDeque<_> = fixture.taken(a).into();
+    taken.pop_front();
+    fixture.table.end(a, &LeaveReason::Local, taken, 3);
+    fixture.table.close_outlet(endpoint);
+    let unsent = |address: &str, messages: &[&str], cut_off| Unsent {
+        address: address.into(),
+        messages: bodies(messages),
+        cut_off,
+    };
+    let expected = [unsent("here", &["4"], 3), unsent("1", &["1", "3"], 0)];
+    assert_eq!(fixture.table.take_unsent(), expected);
+}
+
+#[test]
+fn a_reply_is_lost_with_the_connection_that_took_its_request_and_not_before() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let endpoint = fixture.outlet(1);
+    let lane = fixture.send("request").unwrap();
+    fixture.table.watch(lane);
+    // Taken and given back: it waits for the next one.
+    let first = fixture.connect(endpoint);
+    let taken = fixture.taken(first).into();
+    fixture.table.end(first, &LeaveReason::Closed, taken, 0);
+    assert_eq!(fixture.table.lost_reply(), None);
+    let second = fixture.connect(endpoint);
+    assert_eq!(fixture.taken(second), bodies(&["request"]));
+    assert!(fixture.table.is_awaited(second));
+    fixture.table.end(second, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!(fixture.table.lost_reply(), Some(LeaveReason::Closed));
+}
+
+#[test]
+fn a_request_is_taken_back_unless_a_connection_has_it() {
+    let mut fixture = Fixture::rotating(Config::default());
+    let endpoint = fixture.outlet(1);
+    let lane = fixture.send("1").unwrap();
+    assert!(fixture.table.retract(lane));
+    assert!(!fixture.table.retract(lane));
+    let id = fixture.connect(endpoint);
+    fixture.send("2").unwrap();
+    assert_eq!(fixture.taken(id), bodies(&["2"]));
+    assert!(!fixture.table.retract(lane));
+    fixture.deliver(id, &["stale reply"]);
+    fixture.table.hang_up(lane);
+    assert_eq!(fixture.deliver(id, &[]).1, Order::Abort(LeaveReason::GivenUp));
+    assert_eq!(fixture.events(), [""; 0], "nothing of it is received");
+}
+
+#[test]
+fn who_does_not_ask_for_joins_and_leaves_keeps_nothing_of_peers_that_are_gone() {
+    let config = Config::default().with_max_connections(2);
+    let mut fixture = Fixture::rotating(config);
+    for _ in 0..10 {
+        let id = fixture.join("A");
+        fixture.send("x").unwrap();
+        fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
+    }
+    assert_eq!(fixture.events(), [""; 0]);
+    assert!(fixture.table.names.is_empty() && fixture.table.rotation.is_empty());
+}
+
+#[test]
+fn a_name_that_was_given_belongs_to_that_endpoint_alone() {
+    let mut fixture = Fixture::new(Config::default());
+    let name = || Some(Bytes::from_static(b"PEER"));
+    let (endpoint, other) = (EndpointId(1), EndpointId(2));
+    assert!(fixture.table.open_outlet(endpoint, "there".into(), name()));
+    assert!(!fixture.table.open_outlet(other, "there".into(), name()), "it is taken");
+    let lane = fixture.table.find(b"PEER").unwrap();
+    assert_eq!(fixture.table.send(lane, Message::from("early")), Ok(()));
+    let pretender = fixture.admit().unwrap();
+    assert_eq!(fixture.join_as(pretender, "PEER"), Err(LeaveReason::Duplicate));
+    let id = fixture.table.admit(Origin::Local, endpoint, "there".into()).unwrap();
+    fixture.join_as(id, "WHATEVER").unwrap();
+    assert_eq!(&fixture.table.peer(id).unwrap().routing_id[..], b"PEER");
+    assert_eq!(fixture.table.find(b"WHATEVER"), None);
+    assert_eq!(fixture.taken(id), bodies(&["early"]));
+    fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
+    fixture.events();
+    fixture.table.close_outlet(endpoint);
+    assert!(fixture.table.names.is_empty());
 }
