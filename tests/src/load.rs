@@ -49,7 +49,7 @@ fn main() {
 fn come_and_go(path: &str, i: usize) {
     let mut stream = UnixStream::connect(path).expect("a connection");
     let mut hello = interop::GREETING.to_vec();
-    if i % 2 == 0 {
+    if i.is_multiple_of(2) {
         hello.extend_from_slice(interop::READY_REQ);
     } else {
         hello.extend_from_slice(

@@ -287,7 +287,7 @@ fn an_envelope_has_at_most_16_frames_and_4_kib() {
     let deep = |frames: usize, size: usize| {
         let mut parts = vec!["x".repeat(size); frames];
         parts.extend([String::new(), "body".to_owned()]);
-        Message::from(parts)
+        parts.into_iter().collect()
     };
     for (message, fits) in
         [(deep(16, 1), true), (deep(17, 1), false), (deep(1, 4096), true), (deep(1, 4097), false)]
