@@ -11,7 +11,7 @@ mod place;
 use std::time::Duration;
 
 pub use pairwise::pairwise;
-pub use peers::{Broker, Worker, request, socket};
+pub use peers::{Broker, Worker, end, request, socket};
 pub use place::{Place, Transport};
 
 /// Longer than anything takes on the slowest machine.

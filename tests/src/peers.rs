@@ -21,6 +21,14 @@ pub fn socket(context: &Context, socket_type: SocketType, identity: &str) -> Soc
     socket
 }
 
+/// Ends a context: what waits on its sockets fails, and this waits until they are closed.
+pub fn end(context: &Context) {
+    let mut context = context.clone();
+    context.destroy().unwrap();
+    // Dropping the last of it would end it again, or another context that is in its place by then.
+    std::mem::forget(context);
+}
+
 /// Sends one request from a REQ socket of its own and returns the reply.
 #[must_use]
 pub fn request(endpoint: &str, identity: &str, frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -55,7 +63,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.context.destroy().unwrap();
+        end(&self.context);
         let ended = self.thread.take().unwrap().join();
         assert!(ended.is_ok() || std::thread::panicking(), "a libzmq peer failed");
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use interop::{PATIENCE, Place, Transport, socket};
+use interop::{PATIENCE, Place, Transport, end, socket};
 use tokio::time::timeout;
 use zmtp::{
     Config, LeaveReason, Message, OnFull, RecvError, Req, ReqError, SendError, SendErrorKind,
@@ -92,7 +92,7 @@ async fn the_wire_form_is_a_delimiter_and_the_parts() {
 #[tokio::test]
 async fn requests_go_to_the_peers_in_rotation() {
     let place = Place::new();
-    let mut context = zmq::Context::new();
+    let context = zmq::Context::new();
     let mut req = req();
     let names = ["a", "b", "c"];
     let mut threads = Vec::new();
@@ -123,7 +123,7 @@ async fn requests_go_to_the_peers_in_rotation() {
     }
     assert_eq!(turns[..3], turns[3..6]);
     assert_eq!(turns[..3], turns[6..]);
-    context.destroy().unwrap();
+    end(&context);
     for thread in threads {
         thread.join().unwrap();
     }

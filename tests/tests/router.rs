@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use interop::{PATIENCE, Place, Transport, socket};
+use interop::{PATIENCE, Place, Transport, end, socket};
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
@@ -120,7 +120,7 @@ async fn messages_of_one_peer_keep_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dealer_that_never_stops_does_not_keep_a_req_from_being_served() {
     let (mut router, _place, endpoint) = bound(Config::default()).await;
-    let mut context = zmq::Context::new();
+    let context = zmq::Context::new();
     let dealer = socket(&context, zmq::DEALER, "");
     dealer.connect(&endpoint).unwrap();
     let flood = std::thread::spawn(move || while dealer.send("many", 0).is_ok() {});
@@ -143,7 +143,7 @@ async fn a_dealer_that_never_stops_does_not_keep_a_req_from_being_served() {
     asked.join().unwrap();
     assert!(flooded > 0, "there was a flood");
     drop(router);
-    context.destroy().unwrap();
+    end(&context);
     flood.join().unwrap();
 }
 
