@@ -4,6 +4,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "to panic is how a test fails")]
 
+mod echo;
 mod pairwise;
 mod party;
 mod peers;
@@ -11,6 +12,7 @@ mod place;
 
 use std::time::{Duration, Instant};
 
+pub use echo::{Echo, MUTE};
 pub use pairwise::pairwise;
 pub use party::{Frames, Party, messages};
 pub use peers::{Broker, Worker, end, request, socket};
