@@ -1,11 +1,14 @@
-//! The program with programs of other languages, and under strace. `make peers` runs this.
+//! The program and the sockets with programs of other languages, and under strace. `make peers` runs
+//! this.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use interop::PATIENCE;
+use interop::{Echo, PATIENCE, Party, Place, Transport, messages};
+use zmtp::Config;
+use zmtp::proto::SocketType::{Dealer, Rep, Req, Router};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -119,6 +122,35 @@ fn the_readmes_python_example_works_as_it_is_printed() {
     let output = start(Command::new(&python).args(["-c", client]), directory.path()).output();
     let shown = readme.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), shown);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_type_exchanges_messages_of_all_sorts_with_each_type_of_pyzmqs() {
+    let python = from_environment("PYTHON");
+    let script = repository().join("tests/peers/echo.py");
+    let types = [Req, Rep, Dealer, Router];
+    let pairs = types.into_iter().flat_map(|ours| types.map(|theirs| (ours, theirs)));
+    for (ours, theirs) in pairs.filter(|(ours, theirs)| ours.accepts(*theirs)) {
+        for transport in [Transport::Tcp, Transport::Ipc] {
+            for we_bind in [true, false] {
+                println!("{ours} with {theirs}, {transport:?}, {we_bind}");
+                let place = Place::new();
+                let endpoint = place.endpoint(transport, "x");
+                let mut party = Party::ours(ours, Config::default().with_identity("ME"));
+                if we_bind {
+                    party.bind(&endpoint).await;
+                } else {
+                    party.connect(&endpoint);
+                }
+                let mut command = Command::new(&python);
+                let echo = Echo::start(command.arg(&script), theirs, !we_bind, &endpoint);
+                echo.greets(&mut party).await;
+                for message in messages() {
+                    echo.answers(&mut party, message).await;
+                }
+            }
+        }
+    }
 }
 
 #[test]
