@@ -166,13 +166,6 @@ impl SendError {
     }
 }
 
-/// For sinks that cannot fail by themselves.
-impl From<std::convert::Infallible> for SendError {
-    fn from(never: std::convert::Infallible) -> Self {
-        match never {}
-    }
-}
-
 impl fmt::Debug for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendError").field("kind", &self.kind).finish_non_exhaustive()

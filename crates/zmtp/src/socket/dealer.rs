@@ -13,6 +13,7 @@ use super::event::PeerEvent;
 use super::hub::Hub;
 use super::outlet::Unsent;
 use super::recv_error::RecvError;
+use super::sink::SendSink;
 use super::table::Table;
 use crate::config::{Config, ConfigError, DuplicateIdentity};
 use crate::error::SendError;
@@ -201,7 +202,7 @@ impl DealerSender {
 
     /// This sender as a sink of messages, which is ready when [`send`](Self::send) does not wait.
     pub fn into_sink(self) -> impl Sink<Message, Error = SendError> + Send + Unpin {
-        super::sink(move |message| {
+        SendSink::new(move |message| {
             let sender = self.clone();
             async move { sender.send(message).await }
         })

@@ -13,6 +13,7 @@ mod recv_error;
 mod rep;
 mod req;
 mod router;
+mod sink;
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
@@ -20,7 +21,6 @@ use std::hash::{BuildHasher, RandomState};
 pub use base::Socket;
 pub use dealer::{Dealer, DealerSender};
 pub use event::PeerEvent;
-use futures::{Sink, SinkExt, sink::drain};
 pub(crate) use hub::{Hub, Link};
 pub use monitor::{Monitor, MonitorEvent};
 pub(crate) use outlet::EndpointId;
@@ -31,18 +31,6 @@ pub use rep::Rep;
 pub use req::{Req, ReqError};
 pub use router::{Router, RouterSender};
 pub(crate) use table::Order;
-
-use crate::error::SendError;
-
-/// A sink that sends one item after the other. An error ends that item and nothing else.
-fn sink<T: Send, F>(
-    send: impl FnMut(T) -> F + Send,
-) -> impl Sink<T, Error = SendError> + Send + Unpin
-where
-    F: Future<Output = Result<(), SendError>> + Send,
-{
-    Box::pin(drain::<()>().with(send))
-}
 
 /// A number that is hard to guess and costs no dependency: the keys of a new hash map.
 pub(crate) fn random() -> u64 {

@@ -15,6 +15,7 @@ use super::hub::Hub;
 use super::outlet::{Lane, Unsent};
 use super::peer::{LeaveReason, PeerId};
 use super::recv_error::RecvError;
+use super::sink::SendSink;
 use super::table::Table;
 use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError};
@@ -285,7 +286,7 @@ impl RouterSender {
     /// This sender as a sink of peers and messages, which is ready when [`send`](Self::send) does
     /// not wait.
     pub fn into_sink(self) -> impl Sink<(PeerId, Message), Error = SendError> + Send + Unpin {
-        super::sink(move |(peer, message)| {
+        SendSink::new(move |(peer, message)| {
             let sender = self.clone();
             async move { sender.send(peer, message).await }
         })
