@@ -9,6 +9,7 @@ mod pairwise;
 mod party;
 mod peers;
 mod place;
+mod wait;
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ pub use pairwise::pairwise;
 pub use party::{Frames, Party, messages};
 pub use peers::{Broker, Worker, end, request, socket};
 pub use place::{Place, Transport};
+pub use wait::{until, within};
 
 /// Longer than anything takes on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
