@@ -9,6 +9,7 @@ mod pairwise;
 mod party;
 mod peers;
 mod place;
+mod raw;
 mod wait;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub use pairwise::pairwise;
 pub use party::{Frames, Party, messages};
 pub use peers::{Broker, Worker, end, request, socket};
 pub use place::{Place, Transport};
+pub use raw::{accept, disconnected, raw, say, shaken};
 pub use wait::{until, within};
 
 /// Longer than anything takes on the slowest machine.

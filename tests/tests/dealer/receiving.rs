@@ -1,33 +1,18 @@
 //! Whose turn it is to be received from, and the ways to receive.
 
 use futures::StreamExt;
-use interop::{socket, within};
+use interop::{disconnected, shaken, socket, within};
 use zmtp::proto::SocketType;
-use zmtp::testing::RawPeer;
 use zmtp::{
-    Config, Dealer, Endpoint, LeaveReason, Message, Monitor, MonitorEvent, PeerEvent,
-    ProtocolError, RecvError, SendErrorKind,
+    Config, Dealer, Endpoint, LeaveReason, Message, Monitor, PeerEvent, ProtocolError, RecvError,
+    SendErrorKind,
 };
 
 use super::{bound, numbers, take};
 
-/// A peer that shakes hands, sends these bytes and leaves. What it sent is there to be received
-/// afterwards. Returns why it left.
+/// A peer that sends these bytes and leaves.
 async fn say(endpoint: &Endpoint, monitor: &mut Monitor, bytes: &[u8]) -> LeaveReason {
-    let mut peer = RawPeer::connect(endpoint).await.unwrap();
-    peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
-    peer.send(bytes).await.unwrap();
-    drop(peer);
-    left(monitor).await
-}
-
-/// Why the next peer to leave does.
-async fn left(monitor: &mut Monitor) -> LeaveReason {
-    loop {
-        if let MonitorEvent::Disconnected(_, reason) = within(monitor.recv()).await.unwrap() {
-            return reason;
-        }
-    }
+    interop::say(endpoint, monitor, SocketType::Dealer, bytes).await
 }
 
 fn texts(messages: &[Message]) -> Vec<&str> {
@@ -91,7 +76,7 @@ async fn what_arrived_before_a_peer_left_is_still_received() {
         peer.send(&text, 0).unwrap();
     }
     drop(peer);
-    left(&mut monitor).await;
+    disconnected(&mut monitor).await;
     let received: Vec<_> = within((&mut dealer).take(500).collect()).await;
     assert_eq!(texts(&received), numbers(0..500));
     assert_eq!(dealer.try_recv(), Err(RecvError::Nothing));
@@ -180,8 +165,7 @@ async fn try_recv_takes_what_is_there_and_does_not_wait() {
 #[tokio::test]
 async fn recv_event_tells_of_joins_messages_and_leaves_in_order() {
     let (mut dealer, _place, endpoint) = bound(Config::default()).await;
-    let mut peer = RawPeer::connect(&endpoint).await.unwrap();
-    peer.shake_hands(SocketType::Rep, b"").await.unwrap();
+    let mut peer = shaken(&endpoint, SocketType::Rep, b"").await;
     let Some(PeerEvent::Joined(joined)) = within(dealer.recv_event()).await else { panic!() };
     assert_eq!(joined.info.socket_type, SocketType::Rep);
     peer.send(b"\x00\x01x").await.unwrap();

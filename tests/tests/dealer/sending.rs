@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures::{SinkExt, stream};
-use interop::{GREETING, Place, Transport, socket, until, within};
+use interop::{GREETING, Place, Transport, accept, shaken, socket, until, within};
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::testing::{RawListener, RawPeer};
+use zmtp::testing::RawListener;
 use zmtp::{Config, Dealer, Message, OnFull, Req, SendErrorKind, TransportOptions};
 
 use super::{bound, dealer, joined, numbers, parse, peer_at, send_all, take};
@@ -21,7 +21,7 @@ async fn greeting_ready_and_messages_are_these_bytes_and_messages_have_no_envelo
         let listener = RawListener::bind(&endpoint).await.unwrap();
         let mut dealer = dealer(Config::default().with_identity("X"));
         dealer.connect(&endpoint).unwrap();
-        let mut peer = within(listener.accept()).await.unwrap();
+        let mut peer = accept(&listener).await;
         peer.expect(&GREETING).await.unwrap();
         peer.send(&GREETING).await.unwrap();
         peer.expect(READY).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_message_that_a_peer_left_in_the_middle_of_is_received_by_nobody_in_pa
         within(dealer.send(message)).await.unwrap();
     }
     for i in 0..5_u8 {
-        let mut peer = within(listener.accept()).await.unwrap();
+        let mut peer = accept(&listener).await;
         peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
         peer.expect(&[1, 1, i]).await.unwrap();
         peer.expect(&[3, 0, 0, 0, 0, 0, 0x10, 0, 0, i, i, i]).await.unwrap();
@@ -198,8 +198,7 @@ async fn what_was_unsent_when_a_peer_that_had_connected_left_is_dropped_and_coun
     let transport = TransportOptions::default().with_buffers(64 << 10, 64 << 10);
     let config = Config::default().with_transport(transport).with_send_hwm_bytes(64 << 20);
     let (dealer, _place, endpoint) = bound(config).await;
-    let mut peer = RawPeer::connect(&endpoint).await.unwrap();
-    peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
+    let mut peer = shaken(&endpoint, SocketType::Dealer, b"").await;
     joined(&dealer, 1).await;
     for _ in 0..20 {
         dealer.try_send(Message::from([vec![7; 1 << 20]])).unwrap();
@@ -210,8 +209,7 @@ async fn what_was_unsent_when_a_peer_that_had_connected_left_is_dropped_and_coun
     joined(&dealer, 0).await;
     until("the rest is counted", || dealer.dropped() == 19).await;
 
-    let mut next = RawPeer::connect(&endpoint).await.unwrap();
-    next.shake_hands(SocketType::Dealer, b"").await.unwrap();
+    let mut next = shaken(&endpoint, SocketType::Dealer, b"").await;
     within(dealer.send(Message::from("new"))).await.unwrap();
     next.expect(b"\x00\x03new").await.unwrap();
 }
