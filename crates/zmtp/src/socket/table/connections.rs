@@ -102,12 +102,17 @@ impl Table {
     }
 
     /// What is left to report of a peer that is gone comes before anything else, so that nobody
-    /// hears of its successor first.
+    /// hears of its successor first. Those that were gone before it stay in front: it may have
+    /// succeeded one of them.
     fn expedite(&mut self, id: PeerId) {
         let Some(entry) = self.entry(id) else { return };
-        entry.expedited = true;
+        if std::mem::replace(&mut entry.expedited, true) {
+            return;
+        }
         self.turns.retain(|&other| other != id);
-        self.turns.push_front(id);
+        let is_expedited = |id: &PeerId| self.peek(*id).is_some_and(|entry| entry.expedited);
+        let at = self.turns.iter().take_while(|id| is_expedited(id)).count();
+        self.turns.insert(at, id);
     }
 
     fn make_name(&mut self) -> Bytes {

@@ -246,6 +246,21 @@ fn reject_closes_the_newcomer_until_the_name_is_free() {
 }
 
 #[test]
+fn peers_that_bore_one_name_after_the_other_are_reported_in_that_order() {
+    let mut fixture = Fixture::new(Config::default());
+    let other = fixture.join("B");
+    for messages in [["1", "2"], ["3", "4"], ["5", "6"], ["7", "8"]] {
+        let id = fixture.join("A");
+        fixture.deliver(id, &messages);
+        fixture.table.end(id, &LeaveReason::Closed, VecDeque::new(), 0);
+    }
+    fixture.deliver(other, &["b"]);
+    fixture.join("A");
+    let expected = "+A 1 2 -Closed +A 3 4 -Closed +A 5 6 -Closed +A 7 8 -Closed +B +A b";
+    assert_eq!(fixture.events().join(" "), expected);
+}
+
+#[test]
 fn handover_ends_the_first_and_reports_all_of_it_before_the_second() {
     let config = Config::default().with_duplicate_identity(DuplicateIdentity::Handover);
     let mut fixture = Fixture::new(config);
