@@ -12,7 +12,7 @@ mod place;
 mod raw;
 mod wait;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use echo::{Echo, MUTE};
 pub use pairwise::pairwise;
@@ -40,13 +40,4 @@ pub fn payload(size: usize, parts: usize) -> Vec<Vec<u8>> {
     let of = |i: usize| if i == 0 { size - share * (parts - 1) } else { share };
     let byte = |i: usize, j: usize| u8::try_from((i * 7 + j * 31 + j / 251) % 256).unwrap();
     (0..parts).map(|i| (0..of(i)).map(|j| byte(i, j)).collect()).collect()
-}
-
-/// Waits until something is so.
-pub async fn until(mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "it does not come to pass");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }

@@ -96,7 +96,7 @@ impl Party {
         let sent = match self {
             Self::Libzmq(socket) => {
                 let send = || socket.send_multipart(frames, 0);
-                return until(|| match send() {
+                return until("it is routable", || match send() {
                     Err(zmq::Error::EHOSTUNREACH) => false,
                     sent => sent.map(|()| true).unwrap(),
                 })
@@ -106,7 +106,7 @@ impl Party {
             Self::Rep(rep) => timeout(PATIENCE, rep.send(message)).await,
             Self::Dealer(dealer) => timeout(PATIENCE, dealer.send(message)).await,
             Self::Router(router) => {
-                until(|| router.find(&frames[0]).is_some()).await;
+                until("it is routable", || router.find(&frames[0]).is_some()).await;
                 let body = Message::copy_from(&frames[1..]);
                 timeout(PATIENCE, router.send_to(&frames[0], body)).await
             }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::thread::JoinHandle;
 
-use interop::{PATIENCE, Place, Transport, socket};
+use interop::{PATIENCE, Place, Transport, end, socket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use zmtp::{
@@ -131,7 +131,7 @@ fn request_dropped_at_any_poll_does_not_confuse_the_next() {
         for (we_bind, correlate) in [(true, false), (false, false), (true, true), (false, true)] {
             let place = Place::new();
             let endpoint = place.endpoint(Transport::Ipc, "x");
-            let mut context = zmq::Context::new();
+            let context = zmq::Context::new();
             let moment = std::time::Duration::from_millis(1);
             let config = Config::default().with_reconnect(moment, moment);
             let mut req = Req::new(config.with_correlate(correlate)).unwrap();
@@ -150,7 +150,7 @@ fn request_dropped_at_any_poll_does_not_confuse_the_next() {
                 assert_eq!(req.request(number(i)).await, Ok(number(i)));
             }
             drop(req);
-            context.destroy().unwrap();
+            end(&context);
             echo.join().unwrap();
         }
     });

@@ -133,7 +133,7 @@ impl Link {
     }
 
     async fn finish(mut self) {
-        until(|| self.has_beaten()).await;
+        until("heartbeats", || self.has_beaten()).await;
         // What was waited for is still waited for, over the same connection.
         self.answers.send(&self.request).await;
         assert_eq!(self.asks.recv().await, [b"Hello".to_vec()], "{}", self.what);

@@ -46,7 +46,7 @@ async fn start(socket: &Socket, endpoint: &str, we_bind: bool) {
 
 /// Waits until our side has seen that nobody is there any more.
 async fn alone(socket: &Socket) {
-    until(|| socket.peers().is_empty()).await;
+    until("they have left", || socket.peers().is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

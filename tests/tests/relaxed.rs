@@ -183,13 +183,13 @@ async fn a_relaxed_req_that_correlates_disconnects_nobody_and_goes_on_in_turn() 
             if we_bind {
                 rep.connect(&endpoint).unwrap();
                 // They have their turns in the order in which they joined.
-                until(|| req.peers().len() == reps.len() + 1).await;
+                until("the peers", || req.peers().len() == reps.len() + 1).await;
             } else {
                 join(&req, &rep, &place.endpoint(Transport::Tcp, name), false).await;
             }
             reps.push(rep);
         }
-        until(|| req.peers().len() == PEERS).await;
+        until("the peers", || req.peers().len() == PEERS).await;
         let ids = |req: &Req| {
             let mut ids: Vec<PeerId> = req.peers().iter().map(|peer| peer.id).collect();
             ids.sort();

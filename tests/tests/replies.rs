@@ -116,7 +116,7 @@ async fn a_req_listens_to_the_peer_that_it_asked_and_to_no_other() {
         let mut peer = RawPeer::connect(&endpoint).await.unwrap().with_patience(PATIENCE);
         peer.shake_hands(SocketType::Rep, b"").await.unwrap();
         // They have their turns in the order in which they joined.
-        until(|| req.peers().len() == count).await;
+        until("the peers", || req.peers().len() == count).await;
         peers.push(peer);
     }
     for asked in [0, 1, 2, 0] {

@@ -73,7 +73,7 @@ async fn requests_go_round_in_the_order_in_which_peers_connected() {
         let rep = socket(&context, zmq::REP, "");
         rep.connect(&endpoint).unwrap();
         threads.push(answer(rep, name));
-        until(|| req.peers().len() == threads.len()).await;
+        until("the peers", || req.peers().len() == threads.len()).await;
     }
     for name in TURNS {
         req.send(Message::from("who?")).await.unwrap();

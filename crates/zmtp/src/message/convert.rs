@@ -86,6 +86,18 @@ impl From<Vec<Vec<u8>>> for Message {
     }
 }
 
+impl From<Vec<&str>> for Message {
+    fn from(parts: Vec<&str>) -> Self {
+        Self::copy_from(&parts)
+    }
+}
+
+impl From<Vec<String>> for Message {
+    fn from(parts: Vec<String>) -> Self {
+        Self::copy_from(&parts)
+    }
+}
+
 impl From<Message> for Vec<Bytes> {
     fn from(message: Message) -> Self {
         message.into_iter().collect()
