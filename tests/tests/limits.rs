@@ -36,9 +36,18 @@ impl Bystander {
         });
         let req = socket(&zmq::Context::new(), zmq::REQ, "GOOD");
         req.connect(&endpoint).unwrap();
-        let bystander = Self { router, monitor, endpoint, req, _place: place };
+        let mut bystander = Self { router, monitor, endpoint, req, _place: place };
         bystander.is_served();
+        bystander.has_joined().await;
         bystander
+    }
+
+    /// Waits for the next connection to have shaken hands.
+    async fn has_joined(&mut self) {
+        let joined = async {
+            while !matches!(self.monitor.recv().await, Some(MonitorEvent::HandshakeSucceeded(_))) {}
+        };
+        timeout(PATIENCE, joined).await.unwrap();
     }
 
     fn is_served(&self) {
@@ -53,9 +62,10 @@ impl Bystander {
         RawPeer::connect(&self.endpoint.parse().unwrap()).await.unwrap()
     }
 
-    async fn shaken(&self) -> RawPeer {
+    async fn shaken(&mut self) -> RawPeer {
         let mut peer = self.guilty().await;
         peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
+        self.has_joined().await;
         peer
     }
 
