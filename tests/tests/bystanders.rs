@@ -191,7 +191,11 @@ async fn joins_and_leaves_come_in_order_whatever_happens_at_once() {
             PeerEvent::Message(peer, _) => assert_eq!(told.get(&peer), Some(&true)),
             PeerEvent::Left(peer, _) => {
                 left += 1;
-                assert_eq!(told.insert(peer, false), Some(true), "left before it joined, or twice");
+                assert_eq!(
+                    told.insert(peer.id, false),
+                    Some(true),
+                    "left before it joined, or twice"
+                );
             }
             event => panic!("{event:?}"),
         }

@@ -272,7 +272,7 @@ impl Broker {
         match event {
             PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
             PeerEvent::Joined(peer) => self.queue.worker_joined(peer.id),
-            PeerEvent::Left(worker, _) => self.queue.worker_left(worker),
+            PeerEvent::Left(worker, _) => self.queue.worker_left(worker.id),
             _ => {}
         }
     }
@@ -284,7 +284,7 @@ impl Broker {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, peer.routing_id.clone(), lock_step);
             }
-            PeerEvent::Left(client, _) => self.queue.client_left(client),
+            PeerEvent::Left(client, _) => self.queue.client_left(client.id),
             _ => {}
         }
     }

@@ -6,7 +6,6 @@
 //!
 //! REQ, DEALER, ROUTER and REP sockets may connect, from any language that has ZeroMQ.
 
-use std::collections::HashMap;
 use std::error::Error;
 
 use zmtp::{Config, Peer, PeerEvent, Router};
@@ -16,19 +15,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = std::env::args().nth(1).unwrap_or("tcp://127.0.0.1:5555".to_owned());
     let mut router = Router::new(Config::default())?;
     println!("listening on {}", router.bind(&endpoint.parse()?).await?);
-    // A peer that has left is known by its id only.
-    let mut peers = HashMap::new();
     while let Some(event) = router.recv_event().await {
         match event {
-            PeerEvent::Joined(peer) => {
-                println!("joined: {}", describe(&peer));
-                peers.insert(peer.id, peer);
-            }
-            PeerEvent::Left(id, reason) => {
-                if let Some(peer) = peers.remove(&id) {
-                    println!("left: {}, {reason}", describe(&peer));
-                }
-            }
+            PeerEvent::Joined(peer) => println!("joined: {}", describe(&peer)),
+            PeerEvent::Left(peer, reason) => println!("left: {}, {reason}", describe(&peer)),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ pub use choices::{DuplicateIdentity, OnFull, Release};
 pub use transport::{Keepalive, TransportOptions};
 
 use crate::limits::Limits;
-use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE};
+use crate::proto::{Heartbeat, MAX_IDENTITY_SIZE, SocketType};
 
 /// The most bytes of properties: with the identity they have to fit in a peer's limit for commands,
 /// which is 4 KiB here.
@@ -114,10 +114,10 @@ pub struct Config {
     /// A connection that is lost or cannot be made is tried again. If not, its endpoint is forgotten
     /// as if it had been disconnected. libzmq: -1 for `ZMQ_RECONNECT_IVL`.
     pub reconnect: bool,
-    /// Pause before the first attempt to connect again, doubled at each failure and varied by a
-    /// fifth either way. libzmq: `ZMQ_RECONNECT_IVL`.
+    /// Pause before the first attempt to connect again, doubled at each failure. Each pause is varied
+    /// by a fifth either way. libzmq: `ZMQ_RECONNECT_IVL`.
     pub reconnect_min: Duration,
-    /// The longest pause between two attempts to connect. libzmq: `ZMQ_RECONNECT_IVL_MAX`.
+    /// The longest pause between two attempts to connect, before it is varied. libzmq: `ZMQ_RECONNECT_IVL_MAX`.
     pub reconnect_max: Duration,
     /// Options of the system's sockets.
     pub transport: TransportOptions,
@@ -298,13 +298,19 @@ impl Config {
         self.properties.iter().map(|(name, value)| 5 + name.len() + value.len()).sum()
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, of: SocketType) -> Result<(), ConfigError> {
         let wrong = |field, reason| Err(ConfigError { field, reason });
         if self.identity.len() > MAX_IDENTITY_SIZE {
             return wrong("identity", "it is longer than 255 bytes");
         }
         if self.identity.first() == Some(&0) {
             return wrong("identity", "it starts with a zero byte");
+        }
+        if self.max_connections == 0 {
+            return wrong("max_connections", "it must be at least 1");
+        }
+        if self.max_pending_handshakes == 0 {
+            return wrong("max_pending_handshakes", "it must be at least 1");
         }
         if self.send_hwm == 0 {
             return wrong("send_hwm", "it must be at least 1");
@@ -323,6 +329,15 @@ impl Config {
         }
         if self.encoded_properties() > MAX_PROPERTIES_SIZE {
             return wrong("properties", "they take more than 2 KiB");
+        }
+        if of != SocketType::Router && self.release == Release::Explicit {
+            return wrong("release", "only a ROUTER can release");
+        }
+        if of == SocketType::Req && self.on_full == Some(OnFull::Drop) {
+            return wrong("on_full", "a REQ would wait for the reply to a request that it dropped");
+        }
+        if let Some(reason) = self.transport.keepalive.and_then(Keepalive::wrong) {
+            return wrong("transport.keepalive", reason);
         }
         if self.reconnect_min < Duration::from_millis(1) {
             return wrong("reconnect_min", "it must be at least 1 ms");
@@ -353,6 +368,12 @@ impl ConfigError {
     #[must_use]
     pub fn field(&self) -> &'static str {
         self.field
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason
     }
 }
 

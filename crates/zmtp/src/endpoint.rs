@@ -22,8 +22,14 @@ const MAX_PATH_SIZE: usize = 107;
 /// | `ipc://@name` | a name in Linux' abstract namespace | likewise |
 ///
 /// A path or an abstract name takes at most 107 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(Kind);
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {

@@ -95,7 +95,8 @@
 //! | [`Socket::disconnect`] | the endpoint is left all the same |
 //! | [`Req::request`] | the request may have been sent; the next one gets its own reply |
 //! | [`Req::send`], [`Dealer::send`], [`DealerSender::send`] | nothing has been sent |
-//! | [`Router::send`], [`Router::send_to`], [`RouterSender::send`] | nothing has been sent |
+//! | [`Router::send`], [`Router::send_to`] | nothing has been sent |
+//! | [`RouterSender::send`], [`RouterSender::send_to`] | nothing has been sent |
 //! | [`Rep::send`] | nothing has been sent, and the reply is still due |
 //! | [`Req::recv`] | the reply is still due |
 //! | [`Rep::recv`] | no request is lost |

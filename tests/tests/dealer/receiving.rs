@@ -174,6 +174,6 @@ async fn recv_event_tells_of_joins_messages_and_leaves_in_order() {
     let Some(PeerEvent::Message(id, message)) = event else { panic!("{event:?}") };
     assert_eq!((id, message), (joined.id, Message::from("x")));
     let event = within(dealer.recv_event()).await;
-    let Some(PeerEvent::Left(id, reason)) = event else { panic!("{event:?}") };
-    assert_eq!((id, reason), (joined.id, LeaveReason::Closed));
+    let Some(PeerEvent::Left(peer, reason)) = event else { panic!("{event:?}") };
+    assert_eq!((peer.id, reason), (joined.id, LeaveReason::Closed));
 }

@@ -65,7 +65,7 @@ async fn each_peer_that_came_and_went_is_heard_of_in_order_though_nobody_listene
         let (id, what) = match event(&mut router).await {
             PeerEvent::Joined(peer) => (peer.id, "joined"),
             PeerEvent::Message(id, _) => (id, "message"),
-            PeerEvent::Left(id, LeaveReason::Closed) => (id, "left"),
+            PeerEvent::Left(peer, LeaveReason::Closed) => (peer.id, "left"),
             event => panic!("{event:?}"),
         };
         heard.entry(id).or_default().push(what);
@@ -139,8 +139,8 @@ async fn meet(router: &mut Router, name: &[u8]) -> PeerId {
                 assert_eq!(greeted, HashSet::from([id]));
                 return id;
             }
-            PeerEvent::Left(id, _) => {
-                greeted.remove(&id);
+            PeerEvent::Left(peer, _) => {
+                greeted.remove(&peer.id);
             }
             event => panic!("{event:?}"),
         }

@@ -52,7 +52,7 @@ async fn joined(router: &mut Router) -> Arc<Peer> {
 async fn left(router: &mut Router) -> (PeerId, LeaveReason) {
     let event = event(router).await;
     let PeerEvent::Left(peer, reason) = event else { panic!("{event:?}") };
-    (peer, reason)
+    (peer.id, reason)
 }
 
 async fn message(router: &mut Router) -> (PeerId, Message) {

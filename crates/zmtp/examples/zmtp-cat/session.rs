@@ -115,8 +115,8 @@ impl Session {
                 self.peers.insert(peer.id, peer);
                 line
             }
-            PeerEvent::Left(id, reason) => {
-                let Some(peer) = self.peers.remove(&id) else { return };
+            PeerEvent::Left(peer, reason) => {
+                self.peers.remove(&peer.id);
                 format!("left {} {}: {reason}", peer.address, frames::show(&peer.routing_id))
             }
             _ => return,

@@ -50,6 +50,20 @@ pub struct Keepalive {
     pub count: Option<u32>,
 }
 
+impl Keepalive {
+    /// What the system would refuse.
+    pub(super) fn wrong(self) -> Option<&'static str> {
+        let seconds = Duration::from_secs(1)..=Duration::from_secs(32_767);
+        if [self.idle, self.interval].iter().flatten().any(|time| !seconds.contains(time)) {
+            return Some("its times must be from 1 to 32767 s");
+        }
+        match self.count {
+            Some(count) if !(1..=127).contains(&count) => Some("its count must be from 1 to 127"),
+            _ => None,
+        }
+    }
+}
+
 impl Default for TransportOptions {
     fn default() -> Self {
         Self {

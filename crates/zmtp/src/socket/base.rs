@@ -40,7 +40,7 @@ struct Open {
 
 impl Socket {
     pub(super) fn new(socket_type: SocketType, config: Config) -> Result<Self, ConfigError> {
-        config.validate()?;
+        config.validate(socket_type)?;
         let hub = Hub::new(socket_type, config);
         Ok(Self { hub, endpoints: Mutex::default(), next_id: AtomicU64::new(0) })
     }
@@ -189,7 +189,7 @@ impl Socket {
         self.hub.monitors.subscribe()
     }
 
-    /// A peer that is connected.
+    /// A peer that is connected, or that has left and of which there is something to receive.
     #[must_use]
     pub fn peer(&self, peer: PeerId) -> Option<Arc<Peer>> {
         self.hub.table().peer(peer)

@@ -14,5 +14,5 @@ pub enum PeerEvent {
     /// A message of a peer.
     Message(PeerId, Message),
     /// A peer is gone. This is the last of it.
-    Left(PeerId, LeaveReason),
+    Left(Arc<Peer>, LeaveReason),
 }

@@ -1,5 +1,6 @@
 //! [`Monitor`]: what happens to a socket's endpoints and connections.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const CAPACITY: usize = 1024;
 pub enum MonitorEvent {
     /// An endpoint was bound.
     Listening(Endpoint),
+    /// An endpoint could not be bound, for this reason.
+    BindFailed(Endpoint, Arc<str>),
     /// A connection could not be accepted, for instance for want of descriptors, as the system words
     /// it. Listening goes on after a pause.
     AcceptFailed(Endpoint, Arc<str>),
@@ -45,10 +48,38 @@ pub enum MonitorEvent {
     Disconnected(Arc<str>, LeaveReason),
     /// An endpoint is no longer bound.
     Closed(Endpoint),
-    /// An endpoint could not be bound, for this reason.
-    BindFailed(Endpoint, Arc<str>),
+
     /// So many events were dropped because nobody received them.
     Missed(u64),
+}
+
+impl fmt::Display for MonitorEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listening(endpoint) => write!(f, "listening on {endpoint}"),
+            Self::BindFailed(endpoint, reason) => write!(f, "cannot bind {endpoint}: {reason}"),
+            Self::AcceptFailed(endpoint, reason) => {
+                write!(f, "cannot accept a connection on {endpoint}: {reason}")
+            }
+            Self::Accepted(address) => write!(f, "accepted {address}"),
+            Self::Refused(address) => write!(f, "refused {address}: too many connections"),
+            Self::ConnectDelayed(address) => write!(f, "connecting to {address}"),
+            Self::Connected(address) => write!(f, "connected to {address}"),
+            Self::ConnectFailed(address, reason) => {
+                write!(f, "cannot connect to {address}: {reason}")
+            }
+            Self::ConnectRetried(address, pause) => {
+                write!(f, "connecting to {address} again in {} ms", pause.as_millis())
+            }
+            Self::HandshakeSucceeded(address) => write!(f, "shook hands with {address}"),
+            Self::HandshakeFailed(address, reason) => {
+                write!(f, "no handshake with {address}: {reason}")
+            }
+            Self::Disconnected(address, reason) => write!(f, "lost {address}: {reason}"),
+            Self::Closed(endpoint) => write!(f, "no longer listening on {endpoint}"),
+            Self::Missed(count) => write!(f, "{count} events were missed"),
+        }
+    }
 }
 
 /// Receives [`MonitorEvent`]s from the moment it was made.

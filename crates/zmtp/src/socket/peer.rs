@@ -80,6 +80,8 @@ pub enum LeaveReason {
     /// It had sent more of an unfinished message than any other when all peers together held more
     /// than they may.
     OverBudget,
+    /// Its endpoint could not be connected to, and is not tried again.
+    Unreachable,
     /// This side gave up a request to it, and a late reply must not be taken for another's.
     GivenUp,
     /// This side ended the connection.
@@ -99,6 +101,7 @@ impl fmt::Display for LeaveReason {
             Self::OverBudget => {
                 f.write_str("too many bytes held for all peers, and its message was the largest")
             }
+            Self::Unreachable => f.write_str("its endpoint is not connected to any more"),
             Self::GivenUp => f.write_str("a request to it was given up"),
             Self::Local => f.write_str("closed by this side"),
         }

@@ -128,9 +128,7 @@ impl Req {
     pub async fn request(&mut self, request: Message) -> Result<Message, ReqError> {
         self.give_up();
         match self.send(request).await.map_err(|error| error.kind()) {
-            Ok(()) if self.awaiting.is_some() => {}
-            // It was dropped for want of room, as was asked for.
-            Ok(()) => return Err(ReqError::NotSent(SendErrorKind::Full)),
+            Ok(()) => {}
             Err(SendErrorKind::Closed) => return Err(ReqError::Closed),
             Err(kind) => return Err(ReqError::NotSent(kind)),
         }
@@ -251,7 +249,7 @@ impl Req {
         Ok(Some(Awaiting { lane, id }))
     }
 
-    /// None says that the request was dropped, as was asked for where there is no room.
+    /// From now on the reply is due.
     fn await_reply(&mut self, sent: Option<Awaiting>) {
         self.awaiting = sent;
         self.next_id = self.next_id.wrapping_add(1);

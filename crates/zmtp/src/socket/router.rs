@@ -191,11 +191,16 @@ impl Router {
     ///
     /// If the future is dropped, nothing has been sent.
     pub async fn send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
-        let by_name = |table: &mut Table, message| match table.find(routing_id) {
-            Some(lane) => table.send(lane, message),
-            None => Err(SendError::new(SendErrorKind::NoSuchPeer, message)),
-        };
-        self.hub.send(message, by_name).await
+        send_to(&self.hub, routing_id, message).await
+    }
+
+    /// Sends a message to whoever has this routing id, now or not at all.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to), and `Full` where that would wait.
+    pub fn try_send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+        try_send_to(&self.hub, routing_id, message)
     }
 
     /// Stops to count `count` of the messages received from a peer against
@@ -283,6 +288,28 @@ impl RouterSender {
         try_send(&self.hub, peer, message)
     }
 
+    /// [`Router::send_to`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has been sent.
+    pub async fn send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+        send_to(&self.hub, routing_id, message).await
+    }
+
+    /// [`Router::try_send_to`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+        try_send_to(&self.hub, routing_id, message)
+    }
+
     /// This sender as a sink of peers and messages, which is ready when [`send`](Self::send) does
     /// not wait.
     pub fn into_sink(self) -> impl Sink<(PeerId, Message), Error = SendError> + Send + Unpin {
@@ -299,6 +326,21 @@ async fn send(hub: &Hub, peer: PeerId, message: Message) -> Result<(), SendError
 
 fn try_send(hub: &Hub, peer: PeerId, message: Message) -> Result<(), SendError> {
     hub.try_send(message, |table, message| table.send(Lane::Peer(peer), message))
+}
+
+async fn send_to(hub: &Hub, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+    hub.send(message, |table, message| by_name(table, routing_id, message)).await
+}
+
+fn try_send_to(hub: &Hub, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+    hub.try_send(message, |table, message| by_name(table, routing_id, message))
+}
+
+fn by_name(table: &mut Table, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+    match table.find(routing_id) {
+        Some(lane) => table.send(lane, message),
+        None => Err(SendError::new(SendErrorKind::NoSuchPeer, message)),
+    }
 }
 
 /// Joins and leaves are passed over.

@@ -35,10 +35,11 @@ impl Table {
                 }
                 PeerEvent::Message(id, message)
             } else if let Some(reason) = entry.left.clone().filter(|_| !entry.reported) {
+                let peer = peer.clone();
                 entry.reported = true;
                 entry.scheduled = false;
                 self.forget_if_done(id);
-                return Some(PeerEvent::Left(id, reason));
+                return Some(PeerEvent::Left(peer, reason));
             } else {
                 entry.scheduled = false;
                 continue;
@@ -100,7 +101,7 @@ impl Table {
     }
 
     pub(in crate::socket) fn peer(&mut self, id: PeerId) -> Option<Arc<Peer>> {
-        self.entry(id).filter(|entry| entry.is_live())?.peer.clone()
+        self.entry(id)?.peer.clone()
     }
 
     pub(in crate::socket) fn peers(&self) -> Vec<Arc<Peer>> {

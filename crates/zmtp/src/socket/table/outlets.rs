@@ -87,7 +87,7 @@ impl Table {
         self.lose(&outlet.address, messages, 0);
         self.dequeue(bytes);
         if watched {
-            self.no_reply(&LeaveReason::Local);
+            self.no_reply(&LeaveReason::Unreachable);
         }
     }
 
