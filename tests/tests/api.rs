@@ -3,7 +3,7 @@
 use futures::{Sink, Stream};
 use zmtp::{
     Config, Dealer, DealerSender, Endpoint, Message, Monitor, MonitorEvent, Peer, PeerEvent,
-    PeerId, Rep, Req, Router, RouterSender, SendError, Socket, Unsent,
+    PeerId, Rep, Req, Router, RouterSender, SendError, SendErrorKind, Socket, Unsent,
 };
 
 fn is_send<T: Send>(value: T) -> T {
@@ -67,4 +67,31 @@ fn sockets_are_streams_and_senders_become_sinks() {
     stream::<_, PeerEvent>(&router);
     sink::<_, (PeerId, Message)>(&router.sender().into_sink());
     stream::<_, MonitorEvent>(&router.monitor().into_stream());
+}
+
+#[tokio::test]
+async fn a_message_without_parts_is_an_error_of_each_socket_and_comes_back() {
+    let config = Config::default;
+    let empty = |sent: Result<(), SendError>| {
+        let error = sent.unwrap_err();
+        assert_eq!((error.kind(), error.into_message()), (SendErrorKind::Empty, Message::new()));
+    };
+    let endpoint = "ipc://@nobody-is-here".parse().unwrap();
+    let mut req = Req::new(config()).unwrap();
+    req.connect(&endpoint).unwrap();
+    empty(req.send(Message::new()).await);
+    let dealer = Dealer::new(config()).unwrap();
+    dealer.connect(&endpoint).unwrap();
+    empty(dealer.send(Message::new()).await);
+    let router = Router::new(config()).unwrap();
+    router.connect_as(&endpoint, "PEER").unwrap();
+    empty(router.send_to(b"PEER", Message::new()).await);
+    let mut rep = Rep::new(config()).unwrap();
+    let bound = rep.bind(&"tcp://127.0.0.1:0".parse().unwrap()).await.unwrap();
+    req.disconnect(&endpoint).await.unwrap();
+    req.connect(&bound).unwrap();
+    req.send(Message::from("x")).await.unwrap();
+    rep.recv().await.unwrap();
+    empty(rep.send(Message::new()).await);
+    rep.send(Message::from("the reply is still due")).await.unwrap();
 }

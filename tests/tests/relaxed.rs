@@ -38,39 +38,50 @@ async fn join(req: &Req, peer: &zmq::Socket, endpoint: &str, we_bind: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_req_that_correlates_is_answered_by_libzmqs_rep_and_router() {
+async fn a_req_of_either_library_that_correlates_is_answered_by_the_others_rep_and_router() {
     let context = Context::new();
-    for peer_type in [SocketType::Rep, SocketType::Router] {
-        for we_bind in [true, false] {
+    for (we_ask, req_binds) in [(true, true), (true, false), (false, true), (false, false)] {
+        for peer_type in [SocketType::Rep, SocketType::Router] {
             let place = Place::new();
             let endpoint = place.endpoint(Transport::Ipc, "x");
-            let config = config().with_correlate(true).with_identity("ME");
-            let mut req = Party::ours(SocketType::Req, config);
-            let mut peer = Party::libzmq(&context, peer_type, "");
-            if we_bind {
+            let (req, peer) = if we_ask {
+                let config = config().with_correlate(true).with_identity("ME");
+                let peer = Party::libzmq(&context, peer_type, "");
+                (Party::ours(SocketType::Req, config), peer)
+            } else {
+                let req = socket(&context, zmq::REQ, "ME");
+                req.set_req_correlate(true).unwrap();
+                (Party::Libzmq(req), Party::ours(peer_type, Config::default()))
+            };
+            if req_binds {
                 Party::join(&req, &peer, &endpoint).await;
             } else {
                 Party::join(&peer, &req, &endpoint).await;
             }
-            let mut last = None;
-            for message in messages() {
-                req.send(message).await;
-                let mut request = peer.recv().await;
-                let mut head = Vec::new();
-                if peer_type == SocketType::Router {
-                    // A REP keeps these to itself.
-                    head = request.drain(..3).collect();
-                    assert_eq!((&head[0][..], &head[2][..]), (&b"ME"[..], &b""[..]));
-                    let id = number(&head[1]);
-                    assert!(last.is_none_or(|last: u32| last.wrapping_add(1) == id));
-                    last = Some(id);
-                }
-                assert!(request == *message);
-                request.reverse();
-                peer.send(&[&head[..], &request].concat()).await;
-                assert!(req.recv().await == request);
-            }
+            ask(req, peer, peer_type).await;
         }
+    }
+}
+
+/// Messages of all sorts, each answered with its parts in reverse.
+async fn ask(mut req: Party, mut peer: Party, peer_type: SocketType) {
+    let mut last = None;
+    for message in messages() {
+        req.send(message).await;
+        let mut request = peer.recv().await;
+        let mut head = Vec::new();
+        // A REP keeps the number to itself.
+        if peer_type == SocketType::Router {
+            head = request.drain(..3).collect();
+            assert_eq!((&head[0][..], &head[2][..]), (&b"ME"[..], &b""[..]));
+            let id = number(&head[1]);
+            assert!(last.is_none_or(|last: u32| last.wrapping_add(1) == id), "they count up");
+            last = Some(id);
+        }
+        assert!(request == *message);
+        request.reverse();
+        peer.send(&[&head[..], &request].concat()).await;
+        assert!(req.recv().await == request);
     }
 }
 

@@ -31,15 +31,16 @@
 use std::fmt;
 use std::io;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
 use crate::{
-    BindError, Config, ConfigError, Endpoint, EndpointError, Message, Monitor, Peer, PeerEvent,
-    PeerId, RecvError, ReqError, SendError, Socket, Unsent,
+    BindError, Config, ConfigError, Endpoint, EndpointError, Message, Monitor, MonitorEvent,
+    PeerEvent, PeerId, RecvError, ReqError, SendError, Socket, Unsent,
 };
 
 /// A [`Req`](crate::Req) that waits.
@@ -143,16 +144,21 @@ impl<S: Deref<Target = Socket>> Blocking<S> {
         self.io.block_on(self.socket.disconnect(endpoint))
     }
 
-    /// All peers that are connected, in no particular order.
+    /// The socket itself, for what does not wait: `try_send`, `peers`, `endpoints`, `sender` and so on.
     #[must_use]
-    pub fn peers(&self) -> Vec<Arc<Peer>> {
-        self.socket.peers()
+    pub fn get_ref(&self) -> &S {
+        &self.socket
     }
 
-    /// What happens to endpoints and connections from now on.
-    #[must_use]
-    pub fn monitor(&self) -> Monitor {
-        self.socket.monitor()
+    /// The socket itself, for what does not wait: `try_recv` and so on.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    /// The next event of a [`Monitor`] of this socket, or `None` once the socket is gone or when the
+    /// time is over.
+    pub fn next_event(&self, monitor: &mut Monitor) -> Option<MonitorEvent> {
+        self.io.block_on(within(self.timeout, monitor.recv())).flatten()
     }
 }
 
@@ -300,6 +306,31 @@ impl Blocking<crate::Router> {
     pub fn send(&self, peer: PeerId, message: Message) -> Result<(), SendError> {
         let sent = self.io.block_on(within(self.timeout, self.socket.send(peer, message.clone())));
         sent.unwrap_or_else(|| self.socket.try_send(peer, message))
+    }
+
+    /// Sends a message by routing id, as [`Router::send_to`](crate::Router::send_to) does.
+    ///
+    /// # Errors
+    ///
+    /// As there, and as [`Router::try_send_to`](crate::Router::try_send_to) when the time is over.
+    pub fn send_to(&self, routing_id: &[u8], message: Message) -> Result<(), SendError> {
+        let send = self.socket.send_to(routing_id, message.clone());
+        let sent = self.io.block_on(within(self.timeout, send));
+        sent.unwrap_or_else(|| self.socket.try_send_to(routing_id, message))
+    }
+
+    /// Connects and gives the peer a name, as [`Router::connect_as`](crate::Router::connect_as) does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn connect_as(
+        &self,
+        endpoint: &Endpoint,
+        routing_id: impl Into<Bytes>,
+    ) -> Result<(), EndpointError> {
+        let _io = self.io.enter();
+        self.socket.connect_as(endpoint, routing_id)
     }
 
     /// Receives the next message, as [`Router::recv`](crate::Router::recv) does.

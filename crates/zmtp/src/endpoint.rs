@@ -61,14 +61,15 @@ impl Endpoint {
     /// Whether a socket can connect here, which it cannot to a wildcard.
     #[cfg(feature = "tokio")]
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {
-        match &self.0 {
-            Kind::Tcp { port: 0, .. } => Err(EndpointError::new(self, "nobody listens on port 0")),
+        let reason = match &self.0 {
+            Kind::Tcp { port: 0, .. } => "nobody listens on port 0",
             Kind::Tcp { host, .. } if **host == *"*" => {
-                Err(EndpointError::new(self, "* stands for all addresses and cannot be called"))
+                "* stands for all addresses and cannot be called"
             }
-            Kind::AnyPath => Err(EndpointError::new(self, "* is for binding")),
-            _ => Ok(()),
-        }
+            Kind::AnyPath => "* is for binding",
+            _ => return Ok(()),
+        };
+        Err(EndpointError::new(self, EndpointErrorKind::NotConnectable, reason))
     }
 
     /// Whether other machines can reach a socket that binds here: anything on TCP that is not a
@@ -133,13 +134,34 @@ impl fmt::Display for Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointError {
     endpoint: Box<str>,
+    kind: EndpointErrorKind,
     reason: &'static str,
+}
+
+/// What an endpoint cannot be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndpointErrorKind {
+    /// It is not in ZeroMQ's notation.
+    Malformed,
+    /// It cannot be connected to, as a wildcard cannot.
+    NotConnectable,
+    /// The name for its peer is none, or somebody has it.
+    BadName,
+    /// It is not bound, or not connected, where it is to be given up.
+    NotOpen,
 }
 
 impl EndpointError {
     #[cfg(feature = "tokio")]
-    pub(crate) fn new(endpoint: &Endpoint, reason: &'static str) -> Self {
-        Self { endpoint: endpoint.to_string().into(), reason }
+    pub(crate) fn new(endpoint: &Endpoint, kind: EndpointErrorKind, reason: &'static str) -> Self {
+        Self { endpoint: endpoint.to_string().into(), kind, reason }
+    }
+
+    /// What it cannot be used for.
+    #[must_use]
+    pub fn kind(&self) -> EndpointErrorKind {
+        self.kind
     }
 }
 
@@ -162,7 +184,9 @@ impl FromStr for Endpoint {
         } else {
             Err("it must start with tcp:// or ipc://")
         };
-        kind.map(Self).map_err(|reason| EndpointError { endpoint: text.into(), reason })
+        let malformed = EndpointErrorKind::Malformed;
+        let error = |reason| EndpointError { endpoint: text.into(), kind: malformed, reason };
+        kind.map(Self).map_err(error)
     }
 }
 

@@ -143,7 +143,7 @@ pub mod testing;
 pub use config::{
     Config, ConfigError, DuplicateIdentity, Keepalive, OnFull, Release, TransportOptions,
 };
-pub use endpoint::{Endpoint, EndpointError};
+pub use endpoint::{Endpoint, EndpointError, EndpointErrorKind};
 #[cfg(feature = "tokio")]
 pub use engine::{BindError, BindErrorKind};
 pub use error::{ProtocolError, SendError, SendErrorKind};

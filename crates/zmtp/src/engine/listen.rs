@@ -106,7 +106,9 @@ impl Listener {
     pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
         match &self.socket {
             Socket::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
+                let (stream, mut address) = listener.accept().await?;
+                // An IPv4 peer of an IPv6 listener is called by its own address.
+                address.set_ip(address.ip().to_canonical());
                 Ok((Stream::tcp(stream, &self.options)?, Endpoint::from(address).to_string()))
             }
             Socket::Unix { listener, .. } => {

@@ -12,7 +12,7 @@ use super::monitor::{Monitor, MonitorEvent};
 use super::outlet::{EndpointId, Unsent};
 use super::peer::{Peer, PeerId};
 use crate::config::{Config, ConfigError};
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::endpoint::{Endpoint, EndpointError, EndpointErrorKind};
 use crate::engine::{BindError, Dialler, Listener};
 use crate::proto::SocketType;
 
@@ -104,7 +104,8 @@ impl Socket {
         endpoint.check_connect()?;
         let (id, stop) = (self.next_id(), self.hub.stop.child_token());
         if !self.hub.table().open_outlet(id, endpoint.to_string().into(), routing_id) {
-            return Err(EndpointError::new(endpoint, "the name for its peer is taken"));
+            let reason = "the name for its peer is taken";
+            return Err(EndpointError::new(endpoint, EndpointErrorKind::BadName, reason));
         }
         let dialler = Dialler::new(self.hub.clone(), endpoint.clone(), id, stop.clone());
         let task = tokio::spawn(dialler.run());
@@ -167,7 +168,7 @@ impl Socket {
         is_bound: bool,
         unknown: &'static str,
     ) -> Result<Open, EndpointError> {
-        let unknown = || EndpointError::new(endpoint, unknown);
+        let unknown = || EndpointError::new(endpoint, EndpointErrorKind::NotOpen, unknown);
         let at = self.find(endpoint, is_bound).ok_or_else(unknown)?;
         let open = self.endpoints_open().swap_remove(at);
         self.hub.table().finish(open.id, self.hub.linger_deadline());

@@ -18,7 +18,7 @@ use super::recv_error::RecvError;
 use super::sink::SendSink;
 use super::table::Table;
 use crate::config::{Config, ConfigError};
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::endpoint::{Endpoint, EndpointError, EndpointErrorKind};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
 use crate::proto::{MAX_IDENTITY_SIZE, SocketType};
@@ -90,7 +90,7 @@ impl Router {
         let sound = (1..=MAX_IDENTITY_SIZE).contains(&routing_id.len());
         if !sound || routing_id.first() == Some(&0) {
             let reason = "a name has 1 to 255 bytes and does not start with a zero byte";
-            return Err(EndpointError::new(endpoint, reason));
+            return Err(EndpointError::new(endpoint, EndpointErrorKind::BadName, reason));
         }
         self.socket.connect_as(endpoint, Some(routing_id))
     }
