@@ -100,6 +100,8 @@ impl Listener {
         }
         let endpoint = self.endpoint.clone();
         drop(self);
+        // The last connection may have been accepted while the endpoint was already being left.
+        hub.finish(id);
         hub.monitors.tell(|| MonitorEvent::Closed(endpoint));
     }
 

@@ -171,7 +171,7 @@ impl Socket {
         let unknown = || EndpointError::new(endpoint, EndpointErrorKind::NotOpen, unknown);
         let at = self.find(endpoint, is_bound).ok_or_else(unknown)?;
         let open = self.endpoints_open().swap_remove(at);
-        self.hub.table().finish(open.id, self.hub.linger_deadline());
+        self.hub.finish(open.id);
         open.stop.cancel();
         Ok(open)
     }

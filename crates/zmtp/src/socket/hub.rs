@@ -109,6 +109,12 @@ impl Hub {
         count.map(Option::unwrap_or_default)
     }
 
+    /// An endpoint is no longer bound or connected to. What is queued for its peers may still leave.
+    pub(crate) fn finish(&self, id: EndpointId) {
+        let by = self.linger_deadline();
+        self.table().finish(id, by);
+    }
+
     /// Until when an endpoint that is no longer connected to has to be tried for what waits.
     pub(crate) fn lingers(&self, id: EndpointId) -> Option<Instant> {
         self.table().lingers(id)
@@ -205,7 +211,7 @@ impl Hub {
     }
 
     /// When what is queued has to have left, if its end begins now.
-    pub(crate) fn linger_deadline(&self) -> Instant {
+    fn linger_deadline(&self) -> Instant {
         let now = Instant::now();
         // For ever is a lifetime.
         let lifetime = Duration::from_secs(30 * 365 * 24 * 3600);

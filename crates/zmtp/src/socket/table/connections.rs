@@ -44,7 +44,10 @@ impl Table {
             u32::try_from(self.slots.len() - 1).ok()?
         };
         let place = self.slots.get_mut(slot as usize)?;
-        place.entry = Some(Box::new(Entry::new(origin, endpoint, address)));
+        let mut entry = Entry::new(origin, endpoint, address);
+        // One made for what waits at an endpoint that is being left is to end after that.
+        entry.finish_by = self.outlets.get(&endpoint).and_then(|outlet| outlet.finish_by);
+        place.entry = Some(Box::new(entry));
         let id = PeerId { slot, generation: place.generation };
         self.handshaking.push_back(id);
         Some(id)

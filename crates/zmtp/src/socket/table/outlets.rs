@@ -44,7 +44,7 @@ impl Table {
     pub(in crate::socket) fn finish(&mut self, id: EndpointId, by: Instant) {
         for entry in self.slots.iter_mut().filter_map(|slot| slot.entry.as_deref_mut()) {
             if entry.endpoint == id {
-                entry.finish_by = Some(by);
+                entry.finish_by.get_or_insert(by);
                 entry.wake_task();
             }
         }
