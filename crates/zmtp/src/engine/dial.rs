@@ -42,8 +42,7 @@ impl Dialler {
             let pause = match self.connect().await {
                 Some(Ok(stream)) => self.drive(stream).await,
                 Some(Err(error)) => {
-                    let (address, error) = (self.address.clone(), error.to_string());
-                    self.hub.monitors.tell(|| MonitorEvent::ConnectFailed(address, error.into()));
+                    self.fail(&error);
                     // The next attempt may succeed where this one failed, whatever the reason.
                     self.backoff.next()
                 }
@@ -86,6 +85,15 @@ impl Dialler {
         let attempt = Stream::connect(&self.endpoint, &options);
         let attempt = self.until_stopped(timeout(options.connect_timeout, attempt)).await?;
         Some(attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
+    }
+
+    /// An attempt has failed. If it was the only one, who hears of it finds the endpoint forgotten.
+    fn fail(&self, error: &io::Error) {
+        if !self.hub.config.reconnect {
+            self.hub.close_outlet(self.id);
+        }
+        let (address, error) = (self.address.clone(), error.to_string());
+        self.hub.monitors.tell(|| MonitorEvent::ConnectFailed(address, error.into()));
     }
 
     /// Carries messages until the connection ends. Returns how long to wait for the next one.

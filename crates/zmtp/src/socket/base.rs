@@ -117,7 +117,7 @@ impl Socket {
     /// Where an open endpoint is among all of them. Forgets those that have ended by themselves.
     fn find(&self, endpoint: &Endpoint, is_bound: bool) -> Option<usize> {
         let mut endpoints = self.endpoints_open();
-        endpoints.retain(|open| !open.task.is_finished());
+        endpoints.retain(|open| open.is_bound || self.hub.table().has_outlet(open.id));
         endpoints.iter().position(|open| open.is_bound == is_bound && open.endpoint == *endpoint)
     }
 

@@ -264,10 +264,15 @@ impl Table {
     ) {
         self.take_back(id, unsent, cut_off);
         self.leave(id, reason);
+        let reconnects = self.config.reconnect;
         let Some(entry) = self.entry(id) else { return };
         entry.ended = true;
+        let endpoint = entry.endpoint;
         let evicted = entry.left == Some(LeaveReason::Evicted);
         self.evicted -= usize::from(evicted);
         self.forget_if_done(id);
+        if !reconnects {
+            self.close_outlet(endpoint);
+        }
     }
 }

@@ -70,6 +70,11 @@ impl Table {
         }
     }
 
+    /// Whether an endpoint is connected to, or what waits for it may still leave.
+    pub(in crate::socket) fn has_outlet(&self, id: EndpointId) -> bool {
+        self.outlets.contains_key(&id)
+    }
+
     /// An endpoint is forgotten, and what waits for it is lost.
     pub(in crate::socket) fn close_outlet(&mut self, id: EndpointId) {
         let Some(outlet) = self.outlets.remove(&id) else { return };
