@@ -57,7 +57,7 @@ async fn joined(router: &mut Router) -> PeerId {
 async fn left(router: &mut Router) -> (PeerId, LeaveReason) {
     let event = within(router.recv_event()).await.unwrap();
     let PeerEvent::Left(peer, reason) = event else { panic!("{event:?}") };
-    (peer, reason)
+    (peer.id, reason)
 }
 
 async fn send(dealer: &Dealer, texts: &[&str]) {
