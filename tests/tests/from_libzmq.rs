@@ -52,7 +52,7 @@ const CALLS: &str = "
     sleep threadstart threadclose";
 
 /// Where the types that the document names are defined, below `crates/zmtp/src`.
-const FILES: [(&str, &str); 33] = [
+const FILES: [(&str, &str); 34] = [
     ("BindErrorKind", "engine/bind_error.rs"),
     ("Blocking", "blocking.rs"),
     ("Config", "config.rs"),
@@ -61,6 +61,7 @@ const FILES: [(&str, &str); 33] = [
     ("DealerSender", "socket/dealer.rs"),
     ("DuplicateIdentity", "config/choices.rs"),
     ("EndpointError", "endpoint.rs"),
+    ("EndpointErrorKind", "endpoint.rs"),
     ("Heartbeat", "proto/heartbeat.rs"),
     ("Keepalive", "config/transport.rs"),
     ("LeaveReason", "socket/peer.rs"),
