@@ -1,6 +1,7 @@
 # Everything CI does, by name. `make` alone lists the recipes.
 
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+CARGO_REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 STATIC := $(TARGET)/$(HOST)/release/broker
 FUZZ := greeting frames command acceptor connector pair round_trip endpoint
@@ -45,6 +46,8 @@ peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python wit
 	  cargo test --locked -p interop --features peers --test peers
 
 package: ## The crates can be published as they are
+# cargo keeps what it unpacked to verify an earlier package of this version, and does not look whether it has changed.
+	rm -rf $(CARGO_REGISTRY)/src/-*/zmtp-*
 	cargo package --locked --allow-dirty -p zmtp -p broker
 
 ci: check test sans-io no-c static fuzz peers package ## All of the above

@@ -28,7 +28,7 @@ pub struct TransportOptions {
     /// Connections that wait to be accepted. The system may have a lower limit. libzmq:
     /// `ZMQ_BACKLOG`, 100.
     pub backlog: u32,
-    /// How long one attempt to connect may take. libzmq: `ZMQ_CONNECT_TIMEOUT`, the system's two
+    /// How long one attempt to connect to one address may take. libzmq: `ZMQ_CONNECT_TIMEOUT`, the system's two
     /// minutes.
     pub connect_timeout: Duration,
     /// Who may connect to a socket file: its permissions, such as `0o660`. They are set before

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::driver::{Driver, Ended};
@@ -40,7 +40,10 @@ impl Dialler {
     pub(crate) async fn run(mut self) {
         while self.is_wanted() {
             let pause = match self.connect().await {
-                Some(Ok(stream)) => self.drive(stream).await,
+                Some(Ok(stream)) => match self.drive(stream).await {
+                    Some(pause) => pause,
+                    None => continue,
+                },
                 Some(Err(error)) => {
                     self.fail(&error);
                     // The next attempt may succeed where this one failed, whatever the reason.
@@ -51,7 +54,7 @@ impl Dialler {
             if !self.hub.config.reconnect {
                 break;
             }
-            if self.is_wanted() && !pause.is_zero() {
+            if self.is_wanted() {
                 let address = self.address.clone();
                 self.hub.monitors.tell(|| MonitorEvent::ConnectRetried(address, pause));
                 self.until_stopped(sleep(pause)).await;
@@ -82,9 +85,7 @@ impl Dialler {
         let address = self.address.clone();
         self.hub.monitors.tell(|| MonitorEvent::ConnectDelayed(address));
         let options = self.hub.config.transport;
-        let attempt = Stream::connect(&self.endpoint, &options);
-        let attempt = self.until_stopped(timeout(options.connect_timeout, attempt)).await?;
-        Some(attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())))
+        self.until_stopped(Stream::connect(&self.endpoint, &options)).await
     }
 
     /// An attempt has failed. If it was the only one, who hears of it finds the endpoint forgotten.
@@ -96,14 +97,15 @@ impl Dialler {
         self.hub.monitors.tell(|| MonitorEvent::ConnectFailed(address, error.into()));
     }
 
-    /// Carries messages until the connection ends. Returns how long to wait for the next one.
-    async fn drive(&mut self, stream: Stream) -> Duration {
+    /// Carries messages until the connection ends. Returns how long to wait for the next one, or
+    /// `None` if it was ended here for the sake of a new one.
+    async fn drive(&mut self, stream: Stream) -> Option<Duration> {
         let address = self.address.clone();
         if let Some(link) = self.hub.admit(Origin::Local, self.id, address) {
             let start = Instant::now();
             let Ended { joined, reason } = Driver::new(stream, link).await;
             if joined && reason == LeaveReason::GivenUp {
-                return Duration::ZERO;
+                return None;
             }
             // One that is lost at once may be refused each time, unless we ended it.
             let lasted = start.elapsed() > self.hub.config.reconnect_max;
@@ -111,7 +113,7 @@ impl Dialler {
                 self.backoff.reset();
             }
         }
-        self.backoff.next()
+        Some(self.backoff.next())
     }
 }
 

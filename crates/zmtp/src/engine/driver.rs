@@ -134,7 +134,7 @@ impl<S: Transport> Driver<S> {
                 }
                 return Poll::Ready(Ok(()));
             }
-            let mut progress = self.poll_read(cx)?;
+            let mut progress = self.poll_read(cx);
             let joined = self.link.has_joined();
             progress |= self.parse()?;
             // One that has just joined may find something in its outbox.
@@ -157,6 +157,9 @@ impl<S: Transport> Driver<S> {
                     return Poll::Ready(Ok(()));
                 }
                 self.end = End::Reading;
+                // All has been written; a peer that never ends is not waited for without end.
+                let patience = Instant::now().checked_add(self.link.config().write_timeout);
+                self.finish_by = self.finish_by.into_iter().chain(patience).min();
                 continue;
             }
             if self.ended {
@@ -182,7 +185,9 @@ impl<S: Transport> Driver<S> {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Result<bool, LeaveReason> {
         let mut progress = false;
         loop {
-            let next = self.connection.next_timeout().map(Instant::from_std);
+            // At the end nothing is read, so no sign of life is to be expected.
+            let next = if self.end == End::NotYet { self.connection.next_timeout() } else { None };
+            let next = next.map(Instant::from_std);
             let others = [self.write_deadline, self.look_at, self.finish_by].into_iter().flatten();
             let Some(at) = next.into_iter().chain(others).min() else {
                 self.timer = None;
@@ -224,7 +229,7 @@ impl<S: Transport> Driver<S> {
         self.link.hold(held)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, LeaveReason> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let may_read = match (self.incoming.is_empty(), self.parsed) {
             (true, parsed) => parsed,
             (false, _) => self.connection.buffered() < READ_AHEAD,
@@ -236,22 +241,26 @@ impl<S: Transport> Driver<S> {
             self.look_at = None;
         }
         if !may_read || self.ended || self.end != End::NotYet || !self.hold() {
-            return Ok(false);
+            return false;
         }
         match poll_read_buf(Pin::new(&mut self.stream), cx, self.connection.receive()) {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => return false,
             Poll::Ready(Ok(0)) => self.ended = true,
             Poll::Ready(Ok(_)) => self.parsed = false,
-            Poll::Ready(Err(error)) => return Err(error.into()),
+            Poll::Ready(Err(error)) => {
+                // What has been read is delivered first.
+                self.broken.get_or_insert(error.into());
+                self.ended = true;
+            }
         }
-        Ok(true)
+        true
     }
 
     /// Ends the connection, after all messages have found room unless the application wants to
     /// hear of it before them.
     fn end_of_stream(&mut self) -> Result<(), LeaveReason> {
         let delivered = self.parsed && self.incoming.is_empty();
-        if delivered {
+        if delivered && self.broken.is_none() {
             self.connection.handle_eof()?;
         }
         if delivered || self.link.config().release == Release::Explicit {
@@ -292,7 +301,7 @@ impl<S: Transport> Driver<S> {
         match self.link.exchange(&mut self.incoming, &mut self.outgoing, cx.waker()) {
             Order::Run => {}
             Order::Finish(by) => {
-                self.finish_by = Some(by);
+                self.finish_by = Some(self.finish_by.map_or(by, |earlier| earlier.min(by)));
                 if self.end == End::NotYet && self.link.has_joined() {
                     self.end = End::Writing;
                 }

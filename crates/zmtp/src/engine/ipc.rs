@@ -22,6 +22,15 @@ pub(super) fn listen(path: &Path, options: &TransportOptions) -> io::Result<Unix
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
+    open(socket, path, options).inspect_err(|_| {
+        // It is ours, and nobody will listen there.
+        if !is_abstract(path) {
+            let _ = fs::remove_file(path);
+        }
+    })
+}
+
+fn open(socket: Socket, path: &Path, options: &TransportOptions) -> io::Result<UnixListener> {
     if let Some(mode) = options.ipc_mode.filter(|_| !is_abstract(path)) {
         // Nobody can connect before the socket listens.
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
@@ -76,8 +85,13 @@ async fn remove_stale(path: &Path) -> Result<(), BindErrorKind> {
     }
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         // A full backlog is no refusal: somebody listens.
-        _ => return Err(BindErrorKind::InUse),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(BindErrorKind::InUse);
+        }
+        Err(error) => return Err(error.into()),
+        Ok(_) => return Err(BindErrorKind::InUse),
     }
     // Another process may have replaced it since.
     if is_still_there(path, identity(&found)) {

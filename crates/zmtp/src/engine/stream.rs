@@ -8,6 +8,7 @@ use futures::FutureExt;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
 use super::ipc::abstract_path;
 use super::tcp;
@@ -35,7 +36,8 @@ impl Stream {
             Kind::Abstract(name) => abstract_path(name).into(),
             Kind::AnyPath => return Err(io::ErrorKind::InvalidInput.into()),
         };
-        Self::unix(UnixStream::connect(path).await?, options)
+        let stream = timeout(options.connect_timeout, UnixStream::connect(path)).await??;
+        Self::unix(stream, options)
     }
 
     /// A connection that was made or accepted.

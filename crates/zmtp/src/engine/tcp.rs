@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
 
 use crate::config::TransportOptions;
 
@@ -16,14 +17,20 @@ pub(super) async fn connect(
     options: &TransportOptions,
 ) -> io::Result<TcpStream> {
     let mut last = no_address();
-    for address in lookup_host((host, port)).await? {
+    for address in timeout(options.connect_timeout, lookup_host((host, port))).await?? {
         let socket = socket(address, options)?;
         if let Some(source) = source {
             // Connections to different peers may share a port.
             socket.set_reuseaddr(true)?;
             socket.bind(source)?;
         }
-        match socket.connect(address).await {
+        // Each address has its time, so that one that leads nowhere does not hide the next.
+        let attempt = timeout(options.connect_timeout, socket.connect(address)).await;
+        match attempt.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+            Ok(stream) if stream.local_addr()? == stream.peer_addr()? => {
+                // The system chose the very port that nobody listens on, and connected it to itself.
+                last = io::ErrorKind::ConnectionRefused.into();
+            }
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

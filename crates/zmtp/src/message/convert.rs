@@ -9,7 +9,7 @@ const FEW: usize = 4;
 
 impl<T: Into<Bytes>> FromIterator<T> for Message {
     fn from_iter<I: IntoIterator<Item = T>>(parts: I) -> Self {
-        let mut parts = parts.into_iter().map(Into::into);
+        let mut parts = parts.into_iter().map(Into::into).fuse();
         let mut few: [Bytes; FEW] = Default::default();
         let mut count = 0;
         for (place, part) in few.iter_mut().zip(parts.by_ref()) {

@@ -28,6 +28,8 @@ pub(super) struct Assembler {
     chunks: Vec<Bytes>,
     /// Small ones among them, behind all `chunks`, copied together so that none keeps a read buffer.
     copied: BytesMut,
+    /// Bytes in `chunks` and `copied`.
+    held: usize,
     frames: usize,
     cost: usize,
 }
@@ -42,12 +44,18 @@ pub(super) enum Item {
 
 impl Assembler {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, scanned: 0, chunks: Vec::new(), copied: BytesMut::new(), frames: 0, cost: 0 }
+        let (chunks, copied) = (Vec::new(), BytesMut::new());
+        Self { limits, scanned: 0, chunks, copied, held: 0, frames: 0, cost: 0 }
     }
 
     /// Bytes at the front of the input that have been looked at.
     pub(super) fn scanned(&self) -> usize {
         self.scanned
+    }
+
+    /// Bytes of the message in progress that are no longer in the input.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// Whether a message has begun but not ended.
@@ -84,6 +92,7 @@ impl Assembler {
                 input.advance(size);
                 FrameHeader::part(body, header.more()).encode(&mut self.copied);
                 let body = input.split_to(body);
+                self.held += body.len();
                 self.copied.extend_from_slice(&body);
             }
             self.frames += 1;
@@ -116,6 +125,7 @@ impl Assembler {
     /// Moves the frames scanned so far out of the input.
     fn cut(&mut self, input: &mut BytesMut) {
         let scanned = std::mem::take(&mut self.scanned);
+        self.held += scanned;
         if scanned <= COPY_MAX {
             self.copied.extend_from_slice(input.get(..scanned).unwrap_or_default());
             input.advance(scanned);
@@ -140,6 +150,7 @@ impl Assembler {
         }
         self.cut(input);
         self.flush();
+        self.held = 0;
         let mut tail = std::mem::take(&mut self.chunks);
         let head = tail.remove(0);
         Message::from_wire(head, tail, frames)

@@ -137,7 +137,7 @@ impl Connection {
     /// Bytes received that have not come out as an event yet.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.input.len()
+        self.input.len() + self.assembler.held()
     }
 
     /// The next thing the peer's bytes mean, or `None` until there are more of them.

@@ -1,10 +1,11 @@
 //! [`Socket`]: what all sockets have in common.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Hub;
@@ -24,8 +25,15 @@ use crate::proto::SocketType;
 #[derive(Debug)]
 pub struct Socket {
     pub(super) hub: Arc<Hub>,
-    endpoints: Mutex<Vec<Open>>,
+    endpoints: Mutex<Endpoints>,
     next_id: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Endpoints {
+    open: Vec<Open>,
+    /// One for each endpoint, those included that are being left. They end with the socket.
+    tasks: JoinSet<()>,
 }
 
 /// An endpoint that is bound or connected to.
@@ -35,7 +43,8 @@ struct Open {
     is_bound: bool,
     id: EndpointId,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    /// Its task has ended.
+    done: CancellationToken,
 }
 
 impl Socket {
@@ -45,12 +54,31 @@ impl Socket {
         Ok(Self { hub, endpoints: Mutex::default(), next_id: AtomicU64::new(0) })
     }
 
-    fn endpoints_open(&self) -> MutexGuard<'_, Vec<Open>> {
+    fn lock(&self) -> MutexGuard<'_, Endpoints> {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_id(&self) -> EndpointId {
         EndpointId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn open(
+        &self,
+        endpoint: Endpoint,
+        is_bound: bool,
+        id: EndpointId,
+        stop: CancellationToken,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let done = CancellationToken::new();
+        let end = done.clone().drop_guard();
+        let mut endpoints = self.lock();
+        while endpoints.tasks.try_join_next().is_some() {}
+        endpoints.tasks.spawn(async move {
+            let _end = end;
+            task.await;
+        });
+        endpoints.open.push(Open { endpoint, is_bound, id, stop, done });
     }
 
     /// Listens on an endpoint. Returns it as it was bound, with the port or the path that was chosen.
@@ -73,9 +101,8 @@ impl Socket {
         let endpoint = listener.endpoint().clone();
         self.hub.monitors.tell(|| MonitorEvent::Listening(endpoint.clone()));
         let (id, stop) = (self.next_id(), self.hub.stop.child_token());
-        let task = tokio::spawn(listener.run(self.hub.clone(), id, stop.clone()));
-        let open = Open { endpoint: endpoint.clone(), is_bound: true, id, stop, task };
-        self.endpoints_open().push(open);
+        let task = listener.run(self.hub.clone(), id, stop.clone());
+        self.open(endpoint.clone(), true, id, stop, task);
         Ok(endpoint)
     }
 
@@ -90,7 +117,7 @@ impl Socket {
     /// An [`EndpointError`] for a wildcard.
     pub fn connect(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
         let twice = matches!(self.hub.socket_type, SocketType::Router | SocketType::Rep);
-        if !twice && self.find(endpoint, false).is_some() {
+        if !twice && self.lock().find(&self.hub, endpoint, false).is_some() {
             return Ok(());
         }
         self.connect_as(endpoint, None)
@@ -108,17 +135,8 @@ impl Socket {
             return Err(EndpointError::new(endpoint, EndpointErrorKind::BadName, reason));
         }
         let dialler = Dialler::new(self.hub.clone(), endpoint.clone(), id, stop.clone());
-        let task = tokio::spawn(dialler.run());
-        let open = Open { endpoint: endpoint.clone(), is_bound: false, id, stop, task };
-        self.endpoints_open().push(open);
+        self.open(endpoint.clone(), false, id, stop, dialler.run());
         Ok(())
-    }
-
-    /// Where an open endpoint is among all of them. Forgets those that have ended by themselves.
-    fn find(&self, endpoint: &Endpoint, is_bound: bool) -> Option<usize> {
-        let mut endpoints = self.endpoints_open();
-        endpoints.retain(|open| open.is_bound || self.hub.table().has_outlet(open.id));
-        endpoints.iter().position(|open| open.is_bound == is_bound && open.endpoint == *endpoint)
     }
 
     /// Stops listening on an endpoint, given as [`bind`](Self::bind) returned it. The connections
@@ -134,8 +152,7 @@ impl Socket {
     /// If the future is dropped, the endpoint is closed a moment later.
     pub async fn unbind(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
         let open = self.take(endpoint, true, "it is not bound here")?;
-        // The listener has nothing to wait for; an error would be its panic.
-        let _ = open.task.await;
+        open.done.cancelled().await;
         Ok(())
     }
 
@@ -156,7 +173,7 @@ impl Socket {
             all.push(another);
         }
         for open in all {
-            let _ = open.task.await;
+            open.done.cancelled().await;
         }
         Ok(())
     }
@@ -169,8 +186,11 @@ impl Socket {
         unknown: &'static str,
     ) -> Result<Open, EndpointError> {
         let unknown = || EndpointError::new(endpoint, EndpointErrorKind::NotOpen, unknown);
-        let at = self.find(endpoint, is_bound).ok_or_else(unknown)?;
-        let open = self.endpoints_open().swap_remove(at);
+        let open = {
+            let mut endpoints = self.lock();
+            let at = endpoints.find(&self.hub, endpoint, is_bound).ok_or_else(unknown)?;
+            endpoints.open.swap_remove(at)
+        };
         self.hub.finish(open.id);
         open.stop.cancel();
         Ok(open)
@@ -180,8 +200,13 @@ impl Socket {
     /// `ZMQ_LAST_ENDPOINT`, the last of them.
     #[must_use]
     pub fn endpoints(&self) -> Vec<Endpoint> {
-        let endpoints = self.endpoints_open();
-        endpoints.iter().filter(|open| open.is_bound).map(|open| open.endpoint.clone()).collect()
+        let endpoints = self.lock();
+        endpoints
+            .open
+            .iter()
+            .filter(|open| open.is_bound)
+            .map(|open| open.endpoint.clone())
+            .collect()
     }
 
     /// What happens to endpoints and connections from now on, handshakes that fail included.
@@ -211,17 +236,22 @@ impl Socket {
 
     pub(super) async fn close(&self) -> Vec<Unsent> {
         self.hub.begin_close();
-        let endpoints = std::mem::take(&mut *self.endpoints_open());
-        for open in endpoints {
-            let _ = open.task.await;
-        }
+        // An error is the panic of a task, which has ended with it.
+        while poll_fn(|cx| self.lock().tasks.poll_join_next(cx)).await.is_some() {}
         self.hub.closed().await
+    }
+}
+
+impl Endpoints {
+    /// Where an open endpoint is among all of them. Forgets those that have ended by themselves.
+    fn find(&mut self, hub: &Hub, endpoint: &Endpoint, is_bound: bool) -> Option<usize> {
+        self.open.retain(|open| open.is_bound || hub.table().has_outlet(open.id));
+        self.open.iter().position(|open| open.is_bound == is_bound && open.endpoint == *endpoint)
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
         self.hub.abort();
-        self.endpoints_open().iter().for_each(|open| open.task.abort());
     }
 }

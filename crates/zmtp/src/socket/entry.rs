@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
-use super::outlet::EndpointId;
+use super::outlet::{EndpointId, Lane};
 use super::peer::{LeaveReason, Origin, Peer};
 use crate::message::Message;
 
@@ -17,6 +17,8 @@ pub(super) struct Entry {
     /// Where it came in, or what it was connected to.
     pub(super) endpoint: EndpointId,
     pub(super) address: Arc<str>,
+    /// What sends to it in turn go to, once it has joined.
+    pub(super) lane: Option<Lane>,
     /// None until the handshake is over.
     pub(super) peer: Option<Arc<Peer>>,
     pub(super) inbox: Queue,
@@ -90,6 +92,7 @@ impl Entry {
             origin,
             endpoint,
             address,
+            lane: None,
             peer: None,
             inbox: Queue::default(),
             unfinished: 0,

@@ -87,7 +87,7 @@ impl fmt::Display for MonitorEvent {
 pub struct Monitor(broadcast::Receiver<MonitorEvent>);
 
 impl Monitor {
-    /// The next event, or `None` once the socket is gone.
+    /// The next event, or `None` once the socket is gone, and with it the senders made of it.
     ///
     /// # Cancel safety
     ///

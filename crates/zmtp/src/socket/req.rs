@@ -29,8 +29,9 @@ use crate::proto::SocketType;
 /// * Otherwise, on a connection that this side made, giving up ends the connection and makes another
 ///   one. A peer that keeps books learns that nobody waits any more.
 /// * On one that the peer made, ending it would not help: libzmq brings a queued reply along to its
-///   next connection. From then on requests on such connections carry a number as with
-///   [`Config::correlate`], and such peers have to send it back, as REP does.
+///   next connection. From then on, and when such a connection was lost with a request, requests on
+///   such connections carry a number as with [`Config::correlate`], and such peers have to send it
+///   back, as REP does.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -56,7 +57,7 @@ pub struct Req {
     socket: Socket,
     awaiting: Option<Awaiting>,
     next_id: u32,
-    /// A request on a connection that a peer made has been given up.
+    /// A request on a connection that a peer made has been given up, or lost with it.
     wary: bool,
 }
 
@@ -66,6 +67,8 @@ struct Awaiting {
     lane: Lane,
     /// The number it carries.
     id: Option<u32>,
+    /// The peer made the connection.
+    accepted: bool,
 }
 
 /// Messages of others looked at in one poll, so that a peer which never stops holds nobody up.
@@ -211,8 +214,14 @@ impl Req {
     }
 
     fn end_turn(&mut self, outcome: Result<Message, RecvError>) -> Result<Message, RecvError> {
-        self.awaiting = None;
+        let awaited = self.awaiting.take();
         self.socket.hub.table().unwatch();
+        if let (Err(RecvError::PeerLost(_)), Some(Awaiting { accepted: true, .. })) =
+            (&outcome, awaited)
+        {
+            // A reply may come along with its next connection.
+            self.wary = true;
+        }
         outcome
     }
 
@@ -246,7 +255,7 @@ impl Req {
             }
         })?;
         table.watch(lane);
-        Ok(Some(Awaiting { lane, id }))
+        Ok(Some(Awaiting { lane, id, accepted: table.is_accepted(lane) }))
     }
 
     /// From now on the reply is due.
@@ -257,13 +266,13 @@ impl Req {
 
     /// Sees to it that no reply to the request that waits, if any, will be taken for another's.
     fn give_up(&mut self) {
-        let Some(Awaiting { lane, id }) = self.awaiting.take() else { return };
+        let Some(Awaiting { lane, id, accepted }) = self.awaiting.take() else { return };
         let mut table = self.socket.hub.table();
         table.unwatch();
         if table.retract(lane) || id.is_some() {
             return;
         }
-        if table.is_accepted(lane) {
+        if accepted {
             self.wary = true;
         } else {
             table.hang_up(lane);

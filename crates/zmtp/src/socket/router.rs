@@ -209,7 +209,8 @@ impl Router {
         self.hub.table().release(peer, count);
     }
 
-    /// Ends the connection of a peer at once. What is queued for it is dropped, and that it left is
+    /// Ends the connection of a peer at once. What is queued for it is dropped, unless it was
+    /// [given its name](Self::connect_as), where it waits for the next connection. That it left is
     /// reported like any other leave.
     pub fn disconnect_peer(&self, peer: PeerId) {
         self.hub.table().leave(peer, &LeaveReason::Local);

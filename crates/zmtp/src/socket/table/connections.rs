@@ -49,7 +49,10 @@ impl Table {
         entry.finish_by = self.outlets.get(&endpoint).and_then(|outlet| outlet.finish_by);
         place.entry = Some(Box::new(entry));
         let id = PeerId { slot, generation: place.generation };
-        self.handshaking.push_back(id);
+        // What this side connects to does not make room for who knocks.
+        if origin == Origin::Peer {
+            self.handshaking.push_back(id);
+        }
         Some(id)
     }
 
@@ -247,7 +250,10 @@ impl Table {
             self.leave_rotation(id, unsent, reason);
         }
         if !has_joined || (unheard && !self.reports_all) {
-            self.entry(id).into_iter().for_each(|entry| entry.reported = true);
+            if let Some(entry) = self.entry(id) {
+                entry.reported = true;
+            }
+            self.turns.retain(|&other| other != id);
         } else {
             self.schedule(id);
         }
@@ -264,14 +270,14 @@ impl Table {
     ) {
         self.take_back(id, unsent, cut_off);
         self.leave(id, reason);
-        let reconnects = self.config.reconnect;
+        let is_last = !self.config.reconnect && *reason != LeaveReason::GivenUp;
         let Some(entry) = self.entry(id) else { return };
         entry.ended = true;
         let endpoint = entry.endpoint;
         let evicted = entry.left == Some(LeaveReason::Evicted);
         self.evicted -= usize::from(evicted);
         self.forget_if_done(id);
-        if !reconnects {
+        if is_last {
             self.close_outlet(endpoint);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Phase, Table};
+use super::{Name, Phase, Table};
 use crate::config::Config;
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
@@ -23,7 +23,9 @@ impl Table {
         routing_id: Option<Bytes>,
     ) -> bool {
         if let Some(name) = &routing_id {
-            if self.names.contains_key(name) {
+            let is_live = |id: &PeerId| self.peek(*id).is_some_and(Entry::is_live);
+            let is_taken = |name: &Name| name.outlet.is_some() || name.bearers.iter().any(is_live);
+            if self.names.get(name).is_some_and(is_taken) {
                 return false;
             }
             self.names.entry(name.clone()).or_default().outlet = Some(id);
@@ -109,11 +111,14 @@ impl Table {
             }
             None => false,
         };
+        let of_endpoint = standing && self.rotates;
+        let lane = if of_endpoint { Lane::Outlet(endpoint) } else { Lane::Peer(id) };
         if let Some(entry) = self.entry(id) {
             entry.outbox = waiting;
+            entry.lane = Some(lane);
         }
-        if self.rotates && !standing {
-            self.rotation.push_back(Lane::Peer(id));
+        if self.rotates && !of_endpoint {
+            self.rotation.push_back(lane);
         }
         self.wake_senders();
     }
@@ -121,8 +126,8 @@ impl Table {
     /// A connection has left with these messages unsent: they wait for the next one, or are lost.
     pub(super) fn leave_rotation(&mut self, id: PeerId, unsent: Queue, reason: &LeaveReason) {
         let Some(entry) = self.peek(id) else { return };
-        let (lane, endpoint, address) =
-            (self.lane(id, entry), entry.endpoint, entry.address.clone());
+        let lane = entry.lane.unwrap_or(Lane::Peer(id));
+        let (endpoint, address) = (entry.endpoint, entry.address.clone());
         let watched = self.is_watched(lane);
         let mut still_waits = false;
         match self.outlets.get_mut(&endpoint) {
@@ -147,13 +152,6 @@ impl Table {
         }
         // Who waits for room at this peer will not find any.
         self.wake_senders();
-    }
-
-    fn lane(&self, id: PeerId, entry: &Entry) -> Lane {
-        match self.outlets.get(&entry.endpoint) {
-            Some(outlet) if outlet.standing && self.rotates => Lane::Outlet(entry.endpoint),
-            _ => Lane::Peer(id),
-        }
     }
 
     /// The connection that a lane has now.
@@ -281,7 +279,8 @@ impl Table {
 
     /// Whether a peer is the one whose reply is awaited.
     pub(in crate::socket) fn is_awaited(&self, id: PeerId) -> bool {
-        self.peek(id).is_some_and(|entry| self.is_watched(self.lane(id, entry)))
+        let lane = self.peek(id).and_then(|entry| entry.lane);
+        lane.is_some_and(|lane| self.is_watched(lane))
     }
 
     /// Why there will be no reply, if so.
@@ -297,13 +296,16 @@ impl Table {
         true
     }
 
-    /// Ends the connection of a lane, and forgets what it has sent.
+    /// Ends the connection of a lane, and forgets what it and those before it have sent.
     pub(in crate::socket) fn hang_up(&mut self, lane: Lane) {
-        let Some(id) = self.connection(lane) else { return };
-        let Some(entry) = self.entry(id) else { return };
-        let Queue { bytes, .. } = std::mem::take(&mut entry.inbox);
+        let of_lane = |entry: &&mut Box<Entry>| entry.lane == Some(lane);
+        let entries = self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut());
+        let forgotten = entries.filter(of_lane).map(|entry| std::mem::take(&mut entry.inbox).bytes);
+        let bytes = forgotten.sum();
         self.dequeue(bytes);
-        self.leave(id, &LeaveReason::GivenUp);
+        if let Some(id) = self.connection(lane) {
+            self.leave(id, &LeaveReason::GivenUp);
+        }
     }
 
     /// Whoever has this name: a connected peer, or an endpoint whose peer was given it. None if
