@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::{Place, Transport, accept, shaken, socket, within};
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::testing::RawListener;
+use zmtp::testing::{RawListener, ScriptError};
 use zmtp::{Config, Message, Rep, Req, SendErrorKind, TransportOptions};
 
 use super::{BOTH, at, dealer, parse, peer_at, peers, quick, router, send, take};
@@ -90,16 +90,20 @@ async fn a_peer_gets_all_and_then_the_end_though_what_it_sent_was_never_read() {
         let ours = router(patient().with_recv_hwm(1));
         ours.bind(&endpoint).await.unwrap();
         let mut peer = shaken(&endpoint, SocketType::Dealer, b"NAME").await;
-        peer.send(&b"\x00\x06unread".repeat(1000)).await.unwrap();
         peers(&ours, 1).await;
-        for i in 0..100 {
+        // More than is read ahead.
+        peer.send(&b"\x00\x06unread".repeat(20_000)).await.unwrap();
+        for i in 0..10 {
             ours.send_to(b"NAME", Message::from([body(i)])).await.unwrap();
         }
-        let closing = tokio::spawn(ours.close());
-        for i in 0..100 {
+        let mut closing = tokio::spawn(ours.close());
+        let early = timeout(Duration::from_millis(50), &mut closing).await;
+        assert!(early.is_err(), "it waits for the peer");
+        for i in 0..10 {
             assert!(peer.receive_frame().await.unwrap().1 == body(i));
         }
-        peer.expect_end().await.unwrap();
+        let end = peer.receive(1).await;
+        assert!(matches!(end, Err(ScriptError::Ended)), "{end:?}");
         drop(peer);
         assert_eq!(within(closing).await.unwrap(), []);
     }

@@ -46,7 +46,7 @@ async fn the_send_mark_counts_messages_whatever_their_parts_and_their_bytes() {
 async fn at_a_receive_mark_a_peer_is_read_no_further_and_nothing_is_lost() {
     let marks = [
         narrow().with_recv_hwm(10),
-        narrow().with_recv_hwm_bytes(10_000),
+        narrow().with_recv_hwm(1_000_000).with_recv_hwm_bytes(10_000),
         // Nothing is released here, so nothing is free.
         narrow().with_recv_hwm(10).with_release(Release::Explicit),
     ];
