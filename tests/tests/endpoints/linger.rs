@@ -177,3 +177,31 @@ async fn when_the_time_is_over_closing_gives_back_what_a_peer_did_not_take() {
         }
     }
 }
+
+#[tokio::test]
+async fn dropping_a_socket_ends_it_at_once_whatever_waits() {
+    const SIZE: usize = 4 << 20;
+    for transport in BOTH {
+        for we_bind in [true, false] {
+            let place = Place::new();
+            let endpoint = at(&place, transport);
+            let ours = dealer(narrow(patient()));
+            let mut peer = if we_bind {
+                ours.bind(&endpoint).await.unwrap();
+                shaken(&endpoint, SocketType::Dealer, b"").await
+            } else {
+                let listener = RawListener::bind(&endpoint).await.unwrap();
+                ours.connect(&endpoint).unwrap();
+                let mut peer = accept(&listener).await;
+                peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
+                peer
+            };
+            peers(&ours, 1).await;
+            ours.try_send(Message::from([vec![7; SIZE]])).unwrap();
+            peer.expect(&[2]).await.unwrap();
+            drop(ours);
+            let rest = peer.receive(8 + SIZE).await;
+            assert!(matches!(rest, Err(ScriptError::Ended)), "it went on to write");
+        }
+    }
+}

@@ -17,7 +17,7 @@ async fn room(config: Config, message: &Message) -> usize {
     let router = router(config);
     router.connect_as(&parse("ipc:///nonexistent/x"), "X").unwrap();
     for taken in 0..10_000 {
-        if let Err(error) = router.send_to(b"X", message.clone()).await {
+        if let Err(error) = within(router.send_to(b"X", message.clone())).await {
             assert_eq!(error.kind(), SendErrorKind::Full);
             assert_eq!(error.into_message(), *message);
             return taken;

@@ -62,7 +62,7 @@ async fn a_message_for_a_peer_that_left_or_never_was_comes_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_for_a_full_peer_comes_back_and_few_are_on_their_way() {
     let (router, id, slow, _place, _endpoint) = beside_a_slow_peer(Config::default()).await;
-    let mut sent = 0;
+    let (mut sent, mut refused) = (0, 0);
     // Full now may be because the last one has not been taken to be written yet.
     let filling = timeout(Duration::from_millis(300), async {
         while sent < 20 {
@@ -71,12 +71,14 @@ async fn a_message_for_a_full_peer_comes_back_and_few_are_on_their_way() {
                 Err(error) => {
                     assert_eq!(error.kind(), SendErrorKind::Full);
                     assert_eq!(error.into_message(), large(sent));
+                    refused += 1;
                     tokio::task::yield_now().await;
                 }
             }
         }
     });
     assert!(filling.await.is_err(), "20 were taken");
+    assert!(refused > 0, "it waits");
     for i in 0..sent {
         assert!(slow.recv_bytes(0).unwrap() == body(i));
     }
