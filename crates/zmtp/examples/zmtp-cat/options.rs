@@ -141,10 +141,10 @@ impl Usage {
         let option = match error.field() {
             "heartbeat.interval" => "heartbeat",
             "properties" => "property",
-            field => field.strip_prefix("limits.").unwrap_or(field),
+            field => field.rsplit('.').next().unwrap_or(field),
         };
         let option = format!("--{}", option.replace('_', "-"));
-        Self(error.to_string().replacen(error.field(), &option, 1))
+        Self(format!("{option} is not usable: {}", error.reason()))
     }
 }
 
