@@ -83,6 +83,13 @@ impl Message {
         message
     }
 
+    /// A message of its frames as this side has encoded them.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn from_frames(frames: Bytes) -> Self {
+        let len = Parts::new(&frames, &[], usize::MAX).count();
+        Self::from_wire(frames, Vec::new(), len)
+    }
+
     /// How many parts there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -207,7 +207,7 @@ async fn what_was_unsent_when_a_peer_that_had_connected_left_is_dropped_and_coun
     peer.expect(&[2, 0, 0, 0, 0, 0, 0x10, 0, 0]).await.unwrap();
     drop(peer);
     joined(&dealer, 0).await;
-    until("the rest is counted", || dealer.dropped() == 19).await;
+    until("all are counted", || dealer.dropped() == 20).await;
 
     let mut next = shaken(&endpoint, SocketType::Dealer, b"").await;
     within(dealer.send(Message::from("new"))).await.unwrap();

@@ -24,6 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::io::poll_read_buf;
 
 use super::stream::Transport;
+use super::unwritten::Unwritten;
 use crate::config::Release;
 use crate::message::Message;
 use crate::proto::{Connection, Event, PeerInfo};
@@ -74,8 +75,7 @@ pub(super) struct Driver<S> {
     end: End,
     /// When the end has to have come, once it has begun.
     finish_by: Option<Instant>,
-    /// Something of a message is to be written.
-    sending: bool,
+    unwritten: Unwritten,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -115,7 +115,7 @@ impl<S: Transport> Driver<S> {
             look_at: None,
             end: End::NotYet,
             finish_by: None,
-            sending: false,
+            unwritten: Unwritten::default(),
             timer: None,
         }
     }
@@ -320,12 +320,11 @@ impl<S: Transport> Driver<S> {
             }
             while self.connection.transmit().remaining() < WRITE_SIZE {
                 let Some(message) = self.outgoing.pop_front() else { break };
+                self.unwritten.push(message.wire_size());
                 // Only messages of a joined peer are taken from the table, and none is empty.
                 let _ = self.connection.send(message);
-                self.sending = true;
             }
             if self.connection.transmit().is_empty() {
-                self.sending = false;
                 return (progress, true);
             }
             match self.poll_write_once(cx) {
@@ -357,6 +356,7 @@ impl<S: Transport> Driver<S> {
             return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
         }
         transmit.advance(written);
+        self.unwritten.note_remaining(transmit.remaining());
         Poll::Ready(Ok(()))
     }
 
@@ -386,8 +386,9 @@ impl<S: Transport> Future for Driver<S> {
         if matches!(reason, LeaveReason::Protocol(_)) && !this.connection.transmit().is_empty() {
             let _ = this.poll_write_once(cx);
         }
-        let cut_off = if this.sending { this.connection.transmit().remaining() } else { 0 };
-        this.link.leave(reason.clone(), std::mem::take(&mut this.outgoing), cut_off);
+        let (mut unsent, cut_off) = this.unwritten.take(this.connection.transmit());
+        unsent.append(&mut this.outgoing);
+        this.link.leave(reason.clone(), unsent, cut_off);
         Poll::Ready(Ended { joined: this.link.has_joined(), reason })
     }
 }

@@ -7,6 +7,7 @@ mod ipc;
 mod listen;
 mod stream;
 mod tcp;
+mod unwritten;
 
 use std::time::Instant;
 

@@ -294,7 +294,7 @@ impl Link {
         self.hub.config.probe && self.hub.socket_type != SocketType::Rep
     }
 
-    /// The connection is over, and these messages and so many bytes of others have not been written.
+    /// The connection is over, and these messages and so many bytes of another have not been written.
     /// The first reason counts.
     pub(crate) fn leave(&mut self, reason: LeaveReason, unsent: VecDeque<Message>, cut_off: usize) {
         if std::mem::replace(&mut self.ended, true) {

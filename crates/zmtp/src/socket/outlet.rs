@@ -52,7 +52,7 @@ pub struct Unsent {
     pub address: Arc<str>,
     /// Those of which no byte was written.
     pub messages: Vec<crate::Message>,
-    /// Bytes of messages that were given to the connection and not written. The peer may have
-    /// received the messages before these, and no part of these.
+    /// Bytes that were not written of one more message, the first, and 0 if none was begun. The peer
+    /// has not received it, and may have received those before it.
     pub cut_off: usize,
 }

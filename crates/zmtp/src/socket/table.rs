@@ -163,7 +163,8 @@ impl Table {
 
     /// Messages that were accepted will not be delivered.
     fn lose(&mut self, address: &Arc<str>, messages: VecDeque<Message>, cut_off: usize) {
-        self.dropped = self.dropped.saturating_add(messages.len() as u64);
+        let lost = messages.len() + usize::from(cut_off > 0);
+        self.dropped = self.dropped.saturating_add(lost as u64);
         if matches!(self.phase, Phase::Closing(_)) && (cut_off > 0 || !messages.is_empty()) {
             let address = address.clone();
             self.unsent.push(Unsent { address, messages: messages.into(), cut_off });

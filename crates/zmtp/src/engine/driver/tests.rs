@@ -368,3 +368,20 @@ async fn dropping_the_socket_ends_its_connections() {
     drop(fixture.router);
     assert_eq!(fixture.raw.read(&mut [0]).await.unwrap(), 0);
 }
+
+#[tokio::test]
+async fn what_was_not_written_whole_when_the_peer_left_is_dropped_and_counted_to_the_message() {
+    // The pipe holds a hundred messages and half of one.
+    let mut fixture = Fixture::new(Config::default(), 1005);
+    fixture.raw.write_all(&[&GREETING[..], READY_REQ].concat()).await.unwrap();
+    let Some(PeerEvent::Joined(peer)) = fixture.router.recv_event().await else { panic!() };
+    fixture.raw.read_exact(&mut [0; 64 + 43]).await.unwrap();
+    for _ in 0..200 {
+        fixture.router.try_send(peer.id, Message::from([[7; 8]].map(Vec::from))).unwrap();
+    }
+    // The connection writes as much as it can.
+    tokio::task::yield_now().await;
+    fixture.raw = duplex(1).0;
+    fixture.left().await;
+    assert_eq!(fixture.router.dropped(), 100);
+}

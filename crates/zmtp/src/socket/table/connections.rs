@@ -260,7 +260,7 @@ impl Table {
     }
 
     /// The connection is over and its task ends. It has not written these messages, and so many bytes
-    /// of others.
+    /// of one before them.
     pub(in crate::socket) fn end(
         &mut self,
         id: PeerId,
