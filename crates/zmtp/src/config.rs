@@ -76,10 +76,10 @@ pub struct Config {
     pub max_total_bytes: usize,
     /// How long a peer may take none of the bytes that wait to be written to it.
     pub write_timeout: Duration,
-    /// Messages queued for one peer before a send to it fails. What its connection has taken to
-    /// write, at most as many again, is not counted. libzmq: `ZMQ_SNDHWM`.
+    /// Messages queued for one peer before it is full. What its connection has taken to write, at most
+    /// as many again and 64 KiB, is not counted. libzmq: `ZMQ_SNDHWM`.
     pub send_hwm: usize,
-    /// Bytes queued for one peer before a send to it fails. One message is always taken.
+    /// Bytes queued for one peer before it is full. One message is always taken.
     pub send_hwm_bytes: usize,
     /// Messages received from one peer and not [released](Self::release). At the mark its messages
     /// stay in the connection; that it leaves is still seen. libzmq: `ZMQ_RCVHWM`.

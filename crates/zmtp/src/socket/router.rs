@@ -77,6 +77,9 @@ impl Router {
     /// whatever it calls itself. It can be [sent to](Self::send_to) by that name at once: what is
     /// sent waits for the connection. libzmq: `ZMQ_CONNECT_ROUTING_ID`.
     ///
+    /// Nobody else may then come in under that name, unless [`Config::duplicate_identity`] allows it:
+    /// of two ROUTERs that know each other's names, only one should connect.
+    ///
     /// # Errors
     ///
     /// An [`EndpointError`] for a wildcard, a name that somebody has, and a name that is empty,
