@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 10
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help check test sans-io no-c static fuzz peers package ci
+.PHONY: help check test sans-io no-c static fuzz peers package bench ci
 
 help: ## List the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -17,6 +17,7 @@ help: ## List the recipes
 check: ## Format, lints and documentation, warnings denied
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo fmt --check --manifest-path bench/Cargo.toml
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features --locked
 
@@ -49,5 +50,9 @@ package: ## The crates can be published as they are
 # cargo keeps what it unpacked to verify an earlier package of this version, and does not look whether it has changed.
 	rm -rf $(CARGO_REGISTRY)/src/-*/zmtp-*
 	cargo package --locked --allow-dirty -p zmtp -p broker
+
+bench: ## The broker against a hand-written loop and libzmq; see bench/README.md
+	cargo build --release --locked --manifest-path bench/Cargo.toml
+	bench/target/release/compare 5 3
 
 ci: check test sans-io no-c static fuzz peers package ## All of the above
