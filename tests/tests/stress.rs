@@ -6,7 +6,7 @@ use std::time::Duration;
 use interop::{PATIENCE, Place, Transport};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
-use zmtp::{Config, Endpoint, Message, Req, Router};
+use zmtp::{Config, Endpoint, Message, PeerEvent, Req, Router};
 
 const CLIENTS: usize = 64;
 const REQUESTS: usize = 200;
@@ -38,7 +38,7 @@ async fn client(endpoint: Endpoint, number: usize, give_up: bool) {
     req.close().await;
 }
 
-fn echo(endpoint: &Endpoint, give_up: bool) {
+fn echo(endpoint: &Endpoint, give_up: bool, together: bool) {
     for runtime in runtimes() {
         let endpoint = endpoint.clone();
         runtime.block_on(async move {
@@ -48,6 +48,9 @@ fn echo(endpoint: &Endpoint, give_up: bool) {
                 .map(|number| tokio::spawn(client(endpoint.clone(), number, give_up)))
                 .collect();
             let echo = tokio::spawn(async move {
+                if together {
+                    return echo_together(router).await;
+                }
                 while let Some((peer, request)) = router.recv().await {
                     // One that has given up is gone.
                     let _ = router.try_send(peer, request);
@@ -61,15 +64,31 @@ fn echo(endpoint: &Endpoint, give_up: bool) {
     }
 }
 
+async fn echo_together(mut router: Router) {
+    let (mut events, mut replies, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    while router.recv_many(&mut events, 64).await > 0 {
+        replies.extend(events.drain(..).filter_map(|event| match event {
+            PeerEvent::Message(peer, request) => Some((peer, request)),
+            _ => None,
+        }));
+        router.send_many(&mut replies, &mut failed);
+    }
+}
+
 #[test]
 fn every_client_gets_its_own_replies() {
     let place = Place::new();
-    for transport in [Transport::Ipc, Transport::Tcp] {
-        echo(&place.endpoint(transport, "echo").parse().unwrap(), false);
+    for (transport, together) in
+        [(Transport::Ipc, false), (Transport::Ipc, true), (Transport::Tcp, false)]
+    {
+        echo(&place.endpoint(transport, "echo").parse().unwrap(), false, together);
     }
 }
 
 #[test]
 fn requests_that_are_given_up_anywhere_do_not_confuse_the_next() {
-    echo(&Place::new().endpoint(Transport::Ipc, "echo").parse().unwrap(), true);
+    let place = Place::new();
+    let endpoint = place.endpoint(Transport::Ipc, "echo").parse().unwrap();
+    echo(&endpoint, true, false);
+    echo(&endpoint, true, true);
 }

@@ -128,8 +128,9 @@ impl Message {
 
     /// The bytes this message takes on the wire, headers counted.
     #[must_use]
+    #[inline]
     pub fn wire_size(&self) -> usize {
-        self.chunks().map(Bytes::len).sum()
+        self.tail.iter().fold(self.head.len(), |size, chunk| size + chunk.len())
     }
 
     /// Takes the first part off. It shares the message's buffer.
@@ -207,8 +208,8 @@ impl Message {
         std::iter::once(&self.head).chain(&self.tail)
     }
 
-    pub(crate) fn into_chunks(self) -> impl Iterator<Item = Bytes> {
-        std::iter::once(self.head).chain(self.tail)
+    pub(crate) fn into_chunks(self) -> (Bytes, Vec<Bytes>) {
+        (self.head, self.tail)
     }
 }
 

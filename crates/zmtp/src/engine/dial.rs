@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{Driver, Ended};
+use super::driver::{Ended, drive};
 use super::stream::Stream;
 use crate::endpoint::Endpoint;
 use crate::socket::{EndpointId, Hub, LeaveReason, MonitorEvent, Origin};
@@ -103,7 +103,7 @@ impl Dialler {
         let address = self.address.clone();
         if let Some(link) = self.hub.admit(Origin::Local, self.id, address) {
             let start = Instant::now();
-            let Ended { joined, reason } = Driver::new(stream, link).await;
+            let Ended { joined, reason } = drive(stream, link).await;
             if joined && reason == LeaveReason::GivenUp {
                 return None;
             }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind_error::{BindError, BindErrorKind};
 use super::dial::Backoff;
-use super::driver::Driver;
+use super::driver::drive;
 use super::ipc::{self, SocketFile};
 use super::stream::Stream;
 use super::tcp;
@@ -87,7 +87,7 @@ impl Listener {
                     backoff.reset();
                     // Without a place the connection is closed here.
                     if let Some(link) = hub.admit(Origin::Peer, id, address) {
-                        tokio::spawn(Driver::new(stream, link));
+                        tokio::spawn(drive(stream, link));
                     }
                 }
                 Err(error) if is_the_peers(&error) => {}

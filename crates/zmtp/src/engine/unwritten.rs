@@ -31,6 +31,10 @@ impl Unwritten {
 
     /// So many bytes remain.
     pub(super) fn note_remaining(&mut self, remaining: usize) {
+        if remaining == 0 {
+            self.sizes.clear();
+            self.bytes = 0;
+        }
         while let Some(&first) = self.sizes.front()
             && self.bytes - first >= remaining
         {

@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 
 use bytes::Bytes;
 
-use crate::proto::FrameHeader;
+use crate::proto::{FrameFlags, FrameHeader};
 
 /// The parts of a [`Message`](super::Message), as slices.
 #[derive(Clone, Debug)]
@@ -46,11 +46,19 @@ impl FusedIterator for Parts<'_> {}
 
 /// Splits the first frame off a chunk: its body, or `None` if that is the next chunk, and the rest.
 pub(super) fn split_part(chunk: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let (header, size) = FrameHeader::decode(chunk).ok()??;
-    let rest = chunk.get(size..)?;
-    if rest.is_empty() && header.len > 0 {
+    let (len, rest) = match chunk {
+        // Not LONG: the length is one byte.
+        [flags, len, rest @ ..] if flags & FrameFlags::LONG.bits() == 0 => {
+            (usize::from(*len), rest)
+        }
+        _ => {
+            let (header, size) = FrameHeader::decode(chunk).ok()??;
+            (usize::try_from(header.len).ok()?, chunk.get(size..)?)
+        }
+    };
+    if rest.is_empty() && len > 0 {
         return Some((None, rest));
     }
-    let (body, rest) = rest.split_at_checked(usize::try_from(header.len).ok()?)?;
+    let (body, rest) = rest.split_at_checked(len)?;
     Some((Some(body), rest))
 }

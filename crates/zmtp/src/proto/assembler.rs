@@ -1,14 +1,14 @@
 //! From bytes to messages and commands.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
-use super::frame::FrameHeader;
+use super::frame::{FrameFlags, FrameHeader};
+use super::input::Input;
 use crate::error::ProtocolError;
 use crate::limits::Limits;
 use crate::message::Message;
 
-/// Messages up to this size are copied out of the read buffer, so that the buffer is reused in
-/// place; a larger one takes the buffer with it.
+/// Frames up to this size that were cut off are copied together.
 const COPY_MAX: usize = 2048;
 
 /// What each frame costs beside its body when a message is held against its limit.
@@ -40,6 +40,8 @@ pub(super) enum Item {
     Message(Message),
     /// The body of a command.
     Command(Bytes),
+    /// Nothing before there are so many bytes of input.
+    Incomplete(usize),
 }
 
 impl Assembler {
@@ -63,44 +65,68 @@ impl Assembler {
         self.frames > 0
     }
 
-    /// Takes the next message or command off `input`, or says how many bytes `input` has to hold
-    /// before there can be one.
-    pub(super) fn next(
-        &mut self,
-        input: &mut BytesMut,
-    ) -> Result<Result<Item, usize>, ProtocolError> {
+    /// Takes the next message or command off `input`.
+    pub(super) fn next(&mut self, input: &mut Input) -> Result<Item, ProtocolError> {
         loop {
-            let pending = input.get(self.scanned..).unwrap_or_default();
+            if self.scan_short(input.bytes()) {
+                return Ok(Item::Message(self.finish(input)));
+            }
+            let pending = input.bytes().get(self.scanned..).unwrap_or_default();
             let Some((header, size)) = FrameHeader::decode(pending)? else {
-                return Ok(Err(input.len() + 1));
+                return Ok(Item::Incomplete(input.len() + 1));
             };
             let body = self.admit(header)?;
             let end = self.scanned + size + body;
             if input.len() < end {
-                return Ok(Err(end));
+                return Ok(Item::Incomplete(end));
             }
             if header.is_command() {
                 self.cut(input);
-                input.advance(size);
-                let command = input.split_to(body);
-                return Ok(Ok(Item::Command(Bytes::copy_from_slice(&command))));
+                input.skip(size);
+                let command = input.bytes().get(..body).unwrap_or_default();
+                let command = Bytes::copy_from_slice(command);
+                input.skip(body);
+                return Ok(Item::Command(command));
             }
             if header.is_shortest() {
                 self.scanned = end;
             } else {
                 self.cut(input);
-                input.advance(size);
+                input.skip(size);
                 FrameHeader::part(body, header.more()).encode(&mut self.copied);
-                let body = input.split_to(body);
-                self.held += body.len();
-                self.copied.extend_from_slice(&body);
+                self.held += body;
+                self.copied.extend_from_slice(input.bytes().get(..body).unwrap_or_default());
+                input.skip(body);
             }
             self.frames += 1;
             self.cost += body + FRAME_OVERHEAD;
             if !header.more() {
-                return Ok(Ok(Item::Message(self.finish(input))));
+                return Ok(Item::Message(self.finish(input)));
             }
         }
+    }
+
+    /// Goes over whole parts of up to 255 bytes, which most are. Says whether the last of a message is
+    /// among them; if not, what stops it is looked at in full.
+    fn scan_short(&mut self, bytes: &[u8]) -> bool {
+        const MORE: u8 = FrameFlags::MORE.bits();
+        let Limits { max_message_size, max_frame_size, max_frames, .. } = self.limits;
+        while let Some(&[flags @ (0 | MORE), len, ref rest @ ..]) = bytes.get(self.scanned..) {
+            let body = usize::from(len);
+            let overhead = if self.frames == 0 { 0 } else { FRAME_OVERHEAD };
+            let cost = self.cost.saturating_add(body + overhead);
+            let fits = body <= max_frame_size && cost <= max_message_size;
+            if rest.len() < body || !fits || self.frames >= max_frames {
+                return false;
+            }
+            self.scanned += 2 + body;
+            self.frames += 1;
+            self.cost += body + FRAME_OVERHEAD;
+            if flags != MORE {
+                return true;
+            }
+        }
+        false
     }
 
     /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
@@ -123,15 +149,15 @@ impl Assembler {
     }
 
     /// Moves the frames scanned so far out of the input.
-    fn cut(&mut self, input: &mut BytesMut) {
+    fn cut(&mut self, input: &mut Input) {
         let scanned = std::mem::take(&mut self.scanned);
         self.held += scanned;
         if scanned <= COPY_MAX {
-            self.copied.extend_from_slice(input.get(..scanned).unwrap_or_default());
-            input.advance(scanned);
+            self.copied.extend_from_slice(input.bytes().get(..scanned).unwrap_or_default());
+            input.skip(scanned);
         } else {
             self.flush();
-            self.chunks.push(take_large(input, scanned));
+            self.chunks.push(input.take(scanned));
         }
     }
 
@@ -141,12 +167,12 @@ impl Assembler {
         }
     }
 
-    fn finish(&mut self, input: &mut BytesMut) -> Message {
+    fn finish(&mut self, input: &mut Input) -> Message {
         let frames = std::mem::take(&mut self.frames);
         self.cost = 0;
         if self.chunks.is_empty() && self.copied.is_empty() {
             let size = std::mem::take(&mut self.scanned);
-            return Message::from_wire(take(input, size), Vec::new(), frames);
+            return Message::from_wire(input.take(size), Vec::new(), frames);
         }
         self.cut(input);
         self.flush();
@@ -155,25 +181,4 @@ impl Assembler {
         let head = tail.remove(0);
         Message::from_wire(head, tail, frames)
     }
-}
-
-fn take(input: &mut BytesMut, size: usize) -> Bytes {
-    match input.get(..size) {
-        Some(small) if size <= COPY_MAX => {
-            let copy = Bytes::copy_from_slice(small);
-            input.advance(size);
-            copy
-        }
-        _ => take_large(input, size),
-    }
-}
-
-/// Takes the read buffer along. What is left of it, if it is not much, goes to a new one: the rest of
-/// a large buffer would be kept for as long as the connection lasts.
-fn take_large(input: &mut BytesMut, size: usize) -> Bytes {
-    let taken = input.split_to(size).freeze();
-    if input.len() <= COPY_MAX {
-        *input = BytesMut::from(&input[..]);
-    }
-    taken
 }

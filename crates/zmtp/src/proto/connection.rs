@@ -3,28 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::assembler::{Assembler, Item};
 use super::command::{Command, PeerInfo, encode_error, encode_ping, encode_pong, encode_ready};
 use super::frame::FrameHeader;
 use super::greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
 use super::heartbeat::{Heartbeat, Pulse};
+use super::input::Input;
 use super::socket_type::SocketType;
 use super::transmit::Transmit;
 use crate::error::{ProtocolError, SendError, SendErrorKind, printable};
 use crate::limits::Limits;
 use crate::message::Message;
-
-/// Room for the handshake of a peer that sends no more than it has to.
-const HANDSHAKE_RESERVE: usize = 256;
-
-/// The least room offered to the system in traffic: more than most messages need, so that a read
-/// that fills it is rare and a read that does not proves there is no more.
-const READ_MIN: usize = 4 << 10;
-
-/// The most room offered, reached when reads fill the buffer.
-const READ_MAX: usize = 64 << 10;
 
 /// What a [`Connection`] has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,16 +51,9 @@ pub struct Connection {
     socket_type: SocketType,
     /// Our READY, until it has been sent.
     ready: BytesMut,
-    heartbeat: Option<Heartbeat>,
-    input: BytesMut,
+    input: Input,
     /// Bytes in `input` when it was last looked at.
     looked_at: usize,
-    /// Bytes that `input` has to hold before there is anything new to see in it.
-    wanted: usize,
-    /// Room to offer for the next read.
-    read_size: usize,
-    /// Bytes received since the input was last empty.
-    burst: usize,
     assembler: Assembler,
     output: Transmit,
     /// Bytes of `input` in which PINGs have been answered ahead, and how many of them there are.
@@ -80,7 +64,8 @@ pub struct Connection {
     ping: bool,
     /// For the handshake.
     deadline: Option<Instant>,
-    pulse: Pulse,
+    /// Where there are heartbeats.
+    pulse: Option<Box<Pulse>>,
     /// The time it was when anybody last said so.
     clock: Instant,
     state: State,
@@ -107,12 +92,8 @@ impl Connection {
         Self {
             socket_type,
             ready,
-            heartbeat,
-            input: BytesMut::new(),
+            input: Input::default(),
             looked_at: 0,
-            wanted: 1,
-            read_size: HANDSHAKE_RESERVE,
-            burst: 0,
             assembler: Assembler::new(limits),
             output,
             seen_ahead: 0,
@@ -120,7 +101,7 @@ impl Connection {
             pong: None,
             ping: false,
             deadline: now.checked_add(limits.handshake_timeout),
-            pulse: Pulse::default(),
+            pulse: heartbeat.map(|heartbeat| Box::new(Pulse::new(heartbeat))),
             clock: now,
             state: State::Greeting,
         }
@@ -128,10 +109,28 @@ impl Connection {
 
     /// Where to append bytes from the peer. There is spare capacity, and it is what bounds memory:
     /// at most 64 KiB and as much again as the peer has sent of an incomplete message.
-    pub fn receive(&mut self) -> &mut BytesMut {
-        let missing = self.wanted.saturating_sub(self.input.len());
-        self.input.reserve(missing.min(READ_MAX).max(self.read_size));
-        &mut self.input
+    #[inline]
+    pub fn receive(&mut self) -> &mut Vec<u8> {
+        self.input.receive(!matches!(self.state, State::Traffic))
+    }
+
+    /// Uses the room of `spare` until [`give_back`](Self::give_back).
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn borrow(&mut self, spare: &mut Vec<u8>) {
+        self.input.borrow(spare);
+    }
+
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn give_back(&mut self, spare: &mut Vec<u8>) {
+        self.input.give_back(spare);
+    }
+
+    /// Whether there may be an event among the bytes received.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn may_have_event(&self) -> bool {
+        self.input.is_ripe()
     }
 
     /// Bytes received that have not come out as an event yet.
@@ -151,15 +150,12 @@ impl Connection {
             return Err(error.clone());
         }
         let received = self.input.len().saturating_sub(self.looked_at);
-        self.pulse.note_received(received);
-        self.burst = self.burst.saturating_add(received);
-        self.looked_at = self.input.len();
-        if self.input.len() < self.wanted {
-            return Ok(None);
+        if let Some(pulse) = &mut self.pulse {
+            pulse.note_received(received);
         }
-        // A read that took all the room may have left more behind.
-        if received >= self.read_size && self.input.len() == self.input.capacity() {
-            self.read_size = (self.read_size * 2).min(READ_MAX);
+        self.looked_at = self.input.len();
+        if !self.input.is_ripe() {
+            return Ok(None);
         }
         let event = self.advance();
         let taken = self.looked_at.saturating_sub(self.input.len());
@@ -179,7 +175,7 @@ impl Connection {
         }
         let mut at = self.seen_ahead.max(self.assembler.scanned());
         loop {
-            let rest = self.input.get(at..).unwrap_or_default();
+            let rest = self.input.bytes().get(at..).unwrap_or_default();
             let Ok(Some((header, size))) = FrameHeader::decode(rest) else { break };
             let end = usize::try_from(header.len).ok().and_then(|len| size.checked_add(len));
             let Some(body) = end.and_then(|end| rest.get(size..end)) else { break };
@@ -197,25 +193,25 @@ impl Connection {
     fn advance(&mut self) -> Result<Option<Event>, ProtocolError> {
         loop {
             match self.state {
-                State::Greeting => match decode_greeting(&self.input)? {
+                State::Greeting => match decode_greeting(self.input.bytes())? {
                     Some(version) => self.greeted(version),
                     None => return Ok(self.want(self.input.len() + 1)),
                 },
                 State::Handshake(version) => match self.next_command()? {
-                    Ok(body) => {
+                    Some(body) => {
                         if let Some(event) = self.shake_hands(version, &body)? {
                             return Ok(Some(event));
                         }
                     }
-                    Err(wanted) => return Ok(self.want(wanted)),
+                    None => return Ok(None),
                 },
                 State::Traffic => match self.assembler.next(&mut self.input)? {
-                    Ok(Item::Message(message)) => {
-                        self.wanted = 1;
+                    Item::Message(message) => {
+                        self.input.note_message(message.wire_size());
                         return Ok(Some(Event::Message(message)));
                     }
-                    Ok(Item::Command(body)) => self.obey(&body)?,
-                    Err(wanted) => return Ok(self.want(wanted)),
+                    Item::Command(body) => self.obey(&body)?,
+                    Item::Incomplete(wanted) => return Ok(self.want(wanted)),
                 },
                 State::Failed(ref error) => return Err(error.clone()),
             }
@@ -224,38 +220,33 @@ impl Connection {
 
     /// Nothing to tell before `input` has grown to `wanted` bytes.
     fn want(&mut self, wanted: usize) -> Option<Event> {
-        self.wanted = wanted;
-        if self.input.is_empty() {
-            // After a burst that needed little of the room, the next one gets less.
-            let burst = std::mem::take(&mut self.burst);
-            if self.read_size > READ_MIN && burst < self.read_size / 4 {
-                self.read_size = (self.read_size / 2).max(READ_MIN);
-                self.input = BytesMut::new();
-            }
-        }
+        self.input.want(wanted);
         None
     }
 
     fn greeted(&mut self, version: Version) {
-        self.input.advance(GREETING_SIZE);
+        self.input.skip(GREETING_SIZE);
         // Both sides speak at once, as libzmq does, rather than the client first.
         let ready = std::mem::take(&mut self.ready);
         self.output.scratch().extend_from_slice(&ready);
         self.state = State::Handshake(version);
     }
 
-    fn next_command(&mut self) -> Result<Result<Bytes, usize>, ProtocolError> {
+    fn next_command(&mut self) -> Result<Option<Bytes>, ProtocolError> {
         // Judged by its header alone, so that no message is gathered before its time.
-        if let Some((header, _)) = FrameHeader::decode(&self.input)?
+        if let Some((header, _)) = FrameHeader::decode(self.input.bytes())?
             && !header.is_command()
         {
             return Err(ProtocolError::UnexpectedInHandshake);
         }
-        Ok(match self.assembler.next(&mut self.input)? {
-            Ok(Item::Command(body)) => Ok(body),
-            Ok(Item::Message(_)) => return Err(ProtocolError::UnexpectedInHandshake),
-            Err(wanted) => Err(wanted),
-        })
+        match self.assembler.next(&mut self.input)? {
+            Item::Command(body) => Ok(Some(body)),
+            Item::Message(_) => Err(ProtocolError::UnexpectedInHandshake),
+            Item::Incomplete(wanted) => {
+                self.input.want(wanted);
+                Ok(None)
+            }
+        }
     }
 
     fn shake_hands(
@@ -271,11 +262,10 @@ impl Connection {
                 })?;
                 self.state = State::Traffic;
                 self.deadline = None;
-                self.wanted = 1;
-                self.read_size = READ_MIN;
+                self.input.want(1);
                 // A REQ of libzmq 4.2 closes its connection at a PING, and says 3.0.
                 let bears_pings = info.socket_type != SocketType::Req || version >= Version::V3_1;
-                self.pulse.start(self.heartbeat.filter(|_| bears_pings));
+                self.pulse.take_if(|_| !bears_pings);
                 Ok(Some(Event::Ready(Arc::new(info))))
             }
             Command::Error(reason) => Err(ProtocolError::Refused(printable(reason))),
@@ -287,10 +277,10 @@ impl Connection {
         match Command::decode(body)? {
             Command::Ping { ttl, .. } if self.answered_ahead > 0 => {
                 self.answered_ahead -= 1;
-                self.pulse.note_ping(ttl);
+                self.note_ping(ttl);
             }
             Command::Ping { ttl, context } => {
-                self.pulse.note_ping(ttl);
+                self.note_ping(ttl);
                 self.pong = Some(Bytes::copy_from_slice(context));
             }
             Command::Error(reason) => return Err(ProtocolError::Refused(printable(reason))),
@@ -298,6 +288,13 @@ impl Connection {
             Command::Ready(_) | Command::Pong | Command::Unknown => {}
         }
         Ok(())
+    }
+
+    /// A PING with this time to live has arrived.
+    fn note_ping(&mut self, ttl: u16) {
+        if ttl > 0 {
+            self.pulse.get_or_insert_default().note_ping(ttl);
+        }
     }
 
     /// Queues a message to be transmitted.
@@ -310,7 +307,11 @@ impl Connection {
         let kind = match self.state {
             State::Traffic if message.is_empty() => SendErrorKind::Empty,
             State::Traffic => {
-                message.into_chunks().for_each(|chunk| self.output.push(chunk));
+                let (head, tail) = message.into_chunks();
+                self.output.push(head);
+                for chunk in tail {
+                    self.output.push(chunk);
+                }
                 return Ok(());
             }
             State::Failed(_) => SendErrorKind::Closed,
@@ -320,27 +321,33 @@ impl Connection {
     }
 
     /// The bytes to write to the peer.
+    #[inline]
     pub fn transmit(&mut self) -> &mut Transmit {
         // These wait until what is there has left: a peer that sends PINGs and reads nothing makes
         // one PONG, not a heap of them.
-        if self.output.is_empty() {
-            if let Some(context) = self.pong.take() {
-                encode_pong(&context, self.output.scratch());
-            }
-            if std::mem::take(&mut self.ping) {
-                let ttl = self.heartbeat.map_or(0, Heartbeat::ttl_field);
-                encode_ping(ttl, self.output.scratch());
-            }
+        if (self.ping || self.pong.is_some()) && self.output.is_empty() {
+            self.encode_heartbeat();
         }
         &mut self.output
     }
 
+    fn encode_heartbeat(&mut self) {
+        if let Some(context) = self.pong.take() {
+            encode_pong(&context, self.output.scratch());
+        }
+        if std::mem::take(&mut self.ping) {
+            let ttl = self.pulse.as_ref().map_or(0, |pulse| pulse.ttl_field());
+            encode_ping(ttl, self.output.scratch());
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever. It may have passed.
     #[must_use]
+    #[inline]
     pub fn next_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Greeting | State::Handshake(_) => self.deadline,
-            State::Traffic => self.pulse.next_timeout(self.clock),
+            State::Traffic => self.pulse.as_ref()?.next_timeout(self.clock),
             State::Failed(_) => None,
         }
     }
@@ -355,8 +362,9 @@ impl Connection {
         self.clock = now;
         let result = match &self.state {
             State::Traffic => {
-                let its_messages_wait = self.input.len() >= self.wanted;
-                let ping = self.pulse.beat(now, its_messages_wait);
+                let its_messages_wait = self.input.is_ripe();
+                let beat = |pulse: &mut Box<Pulse>| pulse.beat(now, its_messages_wait);
+                let ping = self.pulse.as_mut().map_or(Ok(false), beat);
                 ping.map(|ping| self.ping |= ping)
             }
             State::Failed(error) => Err(error.clone()),

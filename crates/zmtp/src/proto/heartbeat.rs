@@ -81,10 +81,13 @@ struct Timer {
 }
 
 impl Pulse {
-    /// `heartbeat` is none where no PING may be sent.
-    pub(super) fn start(&mut self, heartbeat: Option<Heartbeat>) {
-        self.heartbeat = heartbeat;
-        self.due = heartbeat.is_some();
+    pub(super) fn new(heartbeat: Heartbeat) -> Self {
+        Self { heartbeat: Some(heartbeat), due: true, ..Self::default() }
+    }
+
+    /// What a PING says.
+    pub(super) fn ttl_field(&self) -> u16 {
+        self.heartbeat.map_or(0, Heartbeat::ttl_field)
     }
 
     pub(super) fn note_received(&mut self, bytes: usize) {
@@ -160,8 +163,7 @@ mod tests {
     #[test]
     fn a_ping_goes_out_each_interval_whatever_else_happens() {
         let start = Instant::now();
-        let mut pulse = Pulse::default();
-        pulse.start(Some(Heartbeat::every(SECOND)));
+        let mut pulse = Pulse::new(Heartbeat::every(SECOND));
         assert_eq!(pulse.next_timeout(start), Some(start), "it has to learn the time");
         assert_eq!(pulse.beat(start, false), Ok(false));
         for i in 1..5 {
@@ -175,8 +177,8 @@ mod tests {
     #[test]
     fn a_peer_that_answers_nothing_within_the_timeout_is_given_up() {
         let start = Instant::now();
-        let mut pulse = Pulse::default();
-        pulse.start(Some(Heartbeat::every(SECOND).with_timeout(SECOND * 5 / 2)));
+        let heartbeat = Heartbeat::every(SECOND).with_timeout(SECOND * 5 / 2);
+        let mut pulse = Pulse::new(heartbeat);
         for i in 0..4 {
             assert_eq!(pulse.beat(start + i * SECOND, false), Ok(i > 0));
         }
@@ -188,8 +190,7 @@ mod tests {
     #[test]
     fn any_byte_is_a_sign_of_life_and_so_are_messages_that_wait_here() {
         let start = Instant::now();
-        let mut pulse = Pulse::default();
-        pulse.start(Some(Heartbeat::every(SECOND)));
+        let mut pulse = Pulse::new(Heartbeat::every(SECOND));
         pulse.beat(start, false).unwrap();
         pulse.beat(start + SECOND, false).unwrap();
         pulse.note_received(1);
@@ -203,7 +204,6 @@ mod tests {
         for (ttl, ms) in [(1, 100), (655, 65_500), (656, 65_600), (u16::MAX, 6_553_500)] {
             let start = Instant::now();
             let mut pulse = Pulse::default();
-            pulse.start(None);
             pulse.note_ping(ttl);
             assert_eq!(pulse.beat(start, false), Ok(false));
             let end = start + Duration::from_millis(ms);
@@ -215,7 +215,6 @@ mod tests {
     #[test]
     fn without_heartbeats_and_without_a_peers_ttl_there_is_no_timer() {
         let mut pulse = Pulse::default();
-        pulse.start(None);
         pulse.note_ping(0);
         assert_eq!(pulse.next_timeout(Instant::now()), None);
     }

@@ -59,6 +59,9 @@ mod connection;
 mod frame;
 mod greeting;
 mod heartbeat;
+mod input;
+#[cfg(feature = "tokio")]
+mod pool;
 mod socket_type;
 mod transmit;
 

@@ -198,6 +198,8 @@ fn each_limit_holds_to_the_byte() {
         ProtocolError::FrameTooLarge { size: 9, max: 8 },
         "refused by its header"
     );
+    let whole = error_of(b"\x00\x09123456789", limits);
+    assert_eq!(whole, ProtocolError::FrameTooLarge { size: 9, max: 8 });
     assert_eq!(error_of(b"\x04\x41", limits), ProtocolError::CommandTooLarge { size: 65, max: 64 });
     let frames = b"\x01\x00\x01\x00\x01\x00\x00\x00";
     assert_eq!(error_of(frames, limits), ProtocolError::TooManyFrames { max: 3 });
@@ -359,8 +361,11 @@ proptest! {
         sizes in proptest::collection::vec(1..40_usize, 1..10),
     ) {
         let bytes = [&GREETING[..], READY_REQ, &tail].concat();
-        let whole = outcome(&mut router(Limits::default()), &bytes, &[bytes.len()]);
-        let split = outcome(&mut router(Limits::default()), &bytes, &sizes);
-        prop_assert_eq!(whole, split);
+        let tight = Limits { max_frame_size: 3, max_frames: 3, ..Limits::default() };
+        for limits in [Limits::default(), tight.with_max_message_size(68), tight] {
+            let whole = outcome(&mut router(limits), &bytes, &[bytes.len()]);
+            let split = outcome(&mut router(limits), &bytes, &sizes);
+            prop_assert_eq!(whole, split);
+        }
     }
 }

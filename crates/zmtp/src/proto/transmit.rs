@@ -24,6 +24,7 @@ pub struct Transmit {
 }
 
 impl Transmit {
+    #[inline]
     pub(super) fn push(&mut self, chunk: Bytes) {
         if chunk.len() <= COPY_MAX {
             self.copied.put_slice(&chunk);
@@ -54,10 +55,12 @@ impl Transmit {
 }
 
 impl Buf for Transmit {
+    #[inline]
     fn remaining(&self) -> usize {
         self.chained + self.copied.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
         self.chunks.front().map_or(&self.copied, Bytes::as_ref)
     }
@@ -72,7 +75,12 @@ impl Buf for Transmit {
         count
     }
 
+    #[inline]
     fn advance(&mut self, mut count: usize) {
+        if count == self.copied.len() && self.chunks.is_empty() && count <= KEEP_MAX {
+            self.copied.clear();
+            return;
+        }
         while let Some(front) = self.chunks.front_mut() {
             let taken = count.min(front.len());
             front.advance(taken);

@@ -30,10 +30,14 @@ impl Budget {
         self.queued = self.queued.saturating_add(bytes);
     }
 
-    /// Returns whom to wake.
-    pub(super) fn dequeue(&mut self, bytes: usize) -> Vec<PeerId> {
+    /// Says whether those who wait are to be woken.
+    pub(super) fn dequeue(&mut self, bytes: usize) -> bool {
         self.queued = self.queued.saturating_sub(bytes);
-        if self.queued <= self.half / 2 { std::mem::take(&mut self.waiting) } else { Vec::new() }
+        !self.waiting.is_empty() && self.queued <= self.half / 2
+    }
+
+    pub(super) fn take_waiting(&mut self) -> Vec<PeerId> {
+        std::mem::take(&mut self.waiting)
     }
 
     /// A peer's unfinished message has grown or shrunk. Says whether somebody has to go.

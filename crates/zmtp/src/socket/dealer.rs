@@ -218,7 +218,7 @@ fn try_send(hub: &Hub, message: Message) -> Result<(), SendError> {
 }
 
 fn send_next(table: &mut Table, message: Message) -> Result<(), SendError> {
-    table.send_next(message, |_, _, message| message).map(drop)
+    table.send_next(message, |_, message| message).map(drop)
 }
 
 /// Joins and leaves are passed over.

@@ -1,13 +1,14 @@
 //! What is known of one connection, and its two queues.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use tokio::time::Instant;
 
 use super::outlet::{EndpointId, Lane};
 use super::peer::{LeaveReason, Origin, Peer};
+use super::write_in_place::WriteInPlace;
 use crate::message::Message;
 
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     pub(super) held: VecDeque<usize>,
     pub(super) held_bytes: usize,
     pub(super) outbox: Queue,
+    /// Writes to the connection without its task.
+    pub(super) writer: Option<Weak<dyn WriteInPlace>>,
     /// The connection task, once it has been here.
     pub(super) task: Option<Waker>,
     /// The connection task has messages for which there was no room.
@@ -55,6 +58,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    #[inline]
     pub(super) fn push(&mut self, message: Message, size: usize) {
         self.bytes += size;
         self.messages.push_back(message);
@@ -99,6 +103,7 @@ impl Entry {
             held: VecDeque::new(),
             held_bytes: 0,
             outbox: Queue::default(),
+            writer: None,
             task: None,
             stalled: false,
             starved: false,

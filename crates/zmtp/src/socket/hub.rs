@@ -16,6 +16,7 @@ use super::outlet::{EndpointId, Unsent};
 use super::peer::{LeaveReason, Origin, PeerId};
 use super::recv_error::RecvError;
 use super::table::{Order, Table};
+use super::write_in_place::WriteInPlace;
 use crate::config::{Config, OnFull};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
@@ -182,6 +183,29 @@ impl Hub {
         }
     }
 
+    /// Sends now or not at all, and writes to all the peers. What failed is put to `failed`.
+    pub(super) fn send_many(
+        &self,
+        messages: &mut Vec<(PeerId, Message)>,
+        failed: &mut Vec<(PeerId, SendError)>,
+    ) {
+        let mut writers = Vec::with_capacity(messages.len());
+        let mut table = self.table();
+        for (peer, message) in messages.drain(..) {
+            match table.send_in_place(peer, message, &mut writers) {
+                Ok(()) => {}
+                Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
+                    table.count_dropped();
+                }
+                Err(error) => failed.push((peer, error)),
+            }
+        }
+        drop(table);
+        for writer in writers {
+            writer.write_in_place();
+        }
+    }
+
     /// Sends by `attempt` now or not at all.
     pub(super) fn try_send<T: Default>(
         &self,
@@ -278,6 +302,16 @@ impl Link {
     /// if not, the task is woken when there may.
     pub(crate) fn hold(&self, bytes: usize) -> bool {
         self.hub.table().hold(self.id, bytes)
+    }
+
+    /// Lets others write to the connection.
+    pub(crate) fn offer(&self, writer: &Arc<dyn WriteInPlace>) {
+        self.hub.table().set_writer(self.id, writer);
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn wake(&self) {
+        self.hub.table().wake_task(self.id);
     }
 
     pub(crate) fn exchange(

@@ -15,6 +15,7 @@ mod req;
 mod router;
 mod sink;
 mod table;
+mod write_in_place;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -31,6 +32,7 @@ pub use rep::Rep;
 pub use req::{Req, ReqError};
 pub use router::{Router, RouterSender};
 pub(crate) use table::Order;
+pub(crate) use write_in_place::WriteInPlace;
 
 /// A number that is hard to guess and costs no dependency: the keys of a new hash map.
 pub(crate) fn random() -> u64 {

@@ -244,9 +244,8 @@ impl Req {
             }
         }
         let mut id = None;
-        let lane = table.send_next(request, |table, lane, request| {
-            let by_number =
-                self.socket.hub.config.correlate || (self.wary && table.is_accepted(lane));
+        let lane = table.send_next(request, |accepted, request| {
+            let by_number = self.socket.hub.config.correlate || (self.wary && accepted);
             id = by_number.then_some(self.next_id);
             // The delimiter (RFC 28, "The REQ Socket Type").
             match id {

@@ -206,10 +206,29 @@ impl Router {
         try_send_to(&self.hub, routing_id, message)
     }
 
+    /// Sends messages to peers, now or not at all, and writes them at once: cheaper than one
+    /// [`try_send`](Self::try_send) after the other where many are sent together. What could not be
+    /// sent is put to `failed`, and `messages` is left empty.
+    pub fn send_many(
+        &self,
+        messages: &mut Vec<(PeerId, Message)>,
+        failed: &mut Vec<(PeerId, SendError)>,
+    ) {
+        self.hub.send_many(messages, failed);
+    }
+
     /// Stops to count `count` of the messages received from a peer against
     /// [`Config::recv_hwm`], where [`Config::release`] leaves that to the application.
     pub fn release(&self, peer: PeerId, count: usize) {
         self.hub.table().release(peer, count);
+    }
+
+    /// [`release`](Self::release)s one message of each of these peers.
+    pub fn release_many(&self, peers: &[PeerId]) {
+        let mut table = self.hub.table();
+        for &peer in peers {
+            table.release(peer, 1);
+        }
     }
 
     /// Ends the connection of a peer at once. What is queued for it is dropped, unless it was

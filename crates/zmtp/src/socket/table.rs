@@ -126,11 +126,13 @@ impl Table {
         }
     }
 
+    #[inline]
     fn entry(&mut self, id: PeerId) -> Option<&mut Entry> {
         let slot = self.slots.get_mut(id.index())?;
         if slot.generation == id.generation { slot.entry.as_deref_mut() } else { None }
     }
 
+    #[inline]
     fn peek(&self, id: PeerId) -> Option<&Entry> {
         let slot = self.slots.get(id.index())?;
         if slot.generation == id.generation { slot.entry.as_deref() } else { None }
@@ -145,18 +147,26 @@ impl Table {
         self.slots.iter().filter_map(|slot| slot.entry.as_deref())
     }
 
+    #[inline]
     fn dequeue(&mut self, bytes: usize) {
-        for id in self.budget.dequeue(bytes) {
+        if self.budget.dequeue(bytes) {
+            self.wake_starved();
+        }
+        self.wake_senders();
+    }
+
+    fn wake_starved(&mut self) {
+        for id in self.budget.take_waiting() {
             if let Some(entry) = self.entry(id) {
                 entry.starved = false;
                 entry.wake_task();
             }
         }
-        self.wake_senders();
     }
 
     fn wake_senders(&mut self) {
-        if std::mem::take(&mut self.room_is_awaited) {
+        if self.room_is_awaited {
+            self.room_is_awaited = false;
             self.room.notify_waiters();
         }
     }

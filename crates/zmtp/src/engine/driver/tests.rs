@@ -1,10 +1,14 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
-use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
-};
+use bytes::BufMut;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
 use super::*;
 use crate::proto::GREETING;
@@ -13,6 +17,7 @@ use crate::{Config, Heartbeat, Limits, MonitorEvent, PeerEvent, PeerId, Protocol
 const READY_REQ: &[u8] = b"\x04\x26\x05READY\x0BSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
 
 /// Counts the reads and writes that were carried out.
+#[derive(Debug)]
 struct Counted {
     inner: DuplexStream,
     reads: Arc<AtomicUsize>,
@@ -20,40 +25,42 @@ struct Counted {
 }
 
 impl Transport for Counted {
-    fn peer_has_closed(&self) -> bool {
-        false
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        // `poll_read_buf` would let a vector grow.
+        let mut room = buffer.limit(buffer.capacity() - buffer.len());
+        let result = poll_read_buf(Pin::new(&mut self.inner), cx, &mut room);
         self.reads.fetch_add(usize::from(result.is_ready()), Ordering::Relaxed);
         result
     }
-}
 
-impl AsyncWrite for Counted {
+    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match self.poll_write(&mut cx, slices) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        &mut self,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        let result = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.writes.fetch_add(usize::from(result.is_ready()), Ordering::Relaxed);
         result
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+    fn peer_has_closed(&self) -> bool {
+        false
     }
 }
 
@@ -71,7 +78,7 @@ impl Fixture {
         let (raw, inner) = duplex(capacity);
         let (reads, writes) = Default::default();
         let stream = Counted { inner, reads: Arc::clone(&reads), writes: Arc::clone(&writes) };
-        tokio::spawn(Driver::new(stream, router.admit("raw")));
+        tokio::spawn(drive(stream, router.admit("raw")));
         Self { router, raw, reads, writes }
     }
 

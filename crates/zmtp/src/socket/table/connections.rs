@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{Order, Phase, Slot, Table};
 use crate::config::{Config, DuplicateIdentity, Release};
@@ -13,6 +14,7 @@ use crate::proto::PeerInfo;
 use crate::socket::entry::Entry;
 use crate::socket::outlet::EndpointId;
 use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
+use crate::socket::write_in_place::WriteInPlace;
 
 impl Table {
     /// A place for a new connection, unless the socket is closing or has as many as it may. The
@@ -77,6 +79,8 @@ impl Table {
         self.names.entry(routing_id.clone()).or_default().bearers.push(id);
         let entry = self.entry(id).ok_or(LeaveReason::Local)?;
         entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
+        // Most have one message at a time.
+        entry.inbox.messages = VecDeque::with_capacity(1);
         self.join_rotation(id);
         self.schedule(id);
         Ok(())
@@ -147,29 +151,35 @@ impl Table {
         if let Some(reason) = &entry.left {
             return Order::Abort(reason.clone());
         }
-        if phase == Phase::Closed {
-            return Order::Abort(LeaveReason::Local);
-        }
         match &mut entry.task {
             Some(known) => known.clone_from(task),
             none => *none = Some(task.clone()),
         }
+        let fetch = outgoing.is_empty() && !entry.outbox.messages.is_empty();
         let order = match (phase, entry.finish_by) {
-            (Phase::Closing(by), other) => Order::Finish(other.unwrap_or(by).min(by)),
-            (_, Some(by)) => Order::Finish(by),
-            _ => Order::Run,
+            (Phase::Open, None) => Order::Run,
+            (Phase::Open, Some(by)) => self.finishing(id, by),
+            (Phase::Closing(by), other) => self.finishing(id, other.unwrap_or(by).min(by)),
+            (Phase::Closed, _) => Order::Abort(LeaveReason::Local),
         };
-        let endpoint = entry.endpoint;
-        if order != Order::Run && entry.is_handshaking() && self.lingers(endpoint).is_none() {
-            return Order::Abort(LeaveReason::Local);
+        match order {
+            Order::Run if !incoming.is_empty() => self.deliver(id, incoming),
+            Order::Abort(_) => return order,
+            _ => {}
         }
-        if outgoing.is_empty() {
+        if fetch {
             self.take_outbox(id, outgoing);
         }
-        if order == Order::Run && !incoming.is_empty() {
-            self.deliver(id, incoming);
-        }
         order
+    }
+
+    /// What a connection that is to end by then has to do.
+    fn finishing(&self, id: PeerId, by: Instant) -> Order {
+        let Some(entry) = self.peek(id) else { return Order::Abort(LeaveReason::Local) };
+        if entry.is_handshaking() && self.lingers(entry.endpoint).is_none() {
+            return Order::Abort(LeaveReason::Local);
+        }
+        Order::Finish(by)
     }
 
     fn take_outbox(&mut self, id: PeerId, outgoing: &mut VecDeque<Message>) {
@@ -181,27 +191,41 @@ impl Table {
         }
     }
 
+    pub(in crate::socket) fn set_writer(&mut self, id: PeerId, writer: &Arc<dyn WriteInPlace>) {
+        if let Some(entry) = self.entry(id) {
+            entry.writer = Some(Arc::downgrade(writer));
+        }
+    }
+
+    pub(in crate::socket) fn wake_task(&self, id: PeerId) {
+        if let Some(entry) = self.peek(id) {
+            entry.wake_task();
+        }
+    }
+
     /// Moves messages into a peer's inbox as far as there is room.
     fn deliver(&mut self, id: PeerId, incoming: &mut VecDeque<Message>) {
         let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
         let Some(slot) = self.slots.get_mut(id.index()) else { return };
         let Some(entry) = slot.entry.as_deref_mut() else { return };
-        while let Some(message) = incoming.front() {
+        while let Some(message) = incoming.pop_front() {
             let count = entry.inbox.messages.len() + entry.held.len();
             let size = message.wire_size();
-            let alone = count == 0;
             let bytes = entry.inbox.bytes.saturating_add(entry.held_bytes);
             let fits = bytes.saturating_add(size) <= recv_hwm_bytes && self.budget.has_room(size);
+            let alone = count == 0;
             if count >= recv_hwm || !(fits || alone) {
+                incoming.push_front(message);
                 break;
             }
             self.budget.enqueue(size);
-            entry.inbox.bytes += size;
-            entry.inbox.messages.extend(incoming.pop_front());
+            entry.inbox.push(message, size);
         }
         entry.stalled = !incoming.is_empty();
-        if !entry.inbox.messages.is_empty() {
-            self.schedule(id);
+        if !entry.scheduled && !entry.inbox.messages.is_empty() {
+            entry.scheduled = true;
+            self.turns.push_back(id);
+            self.wake_receiver();
         }
     }
 

@@ -13,6 +13,7 @@ use crate::message::Message;
 use crate::socket::entry::{Entry, Queue};
 use crate::socket::outlet::{EndpointId, Lane, Outlet};
 use crate::socket::peer::{LeaveReason, Origin, PeerId};
+use crate::socket::write_in_place::WriteInPlace;
 
 impl Table {
     /// An endpoint will be connected to. False says that the name for its peer is taken.
@@ -174,25 +175,31 @@ impl Table {
         open.map(|outlet| &mut outlet.waiting)
     }
 
-    /// Whether a lane can take a message of this size. None says that there is no such lane.
-    fn has_room(&mut self, lane: Lane, size: usize) -> Option<bool> {
-        let Config { send_hwm, send_hwm_bytes, .. } = *self.config;
+    /// Queues a message if there is room for it in the lane, with what `wrap` puts in front. Returns
+    /// the connection that is to write it, if it has had nothing to write: all there is is taken at
+    /// once.
+    fn push(
+        &mut self,
+        lane: Lane,
+        message: Message,
+        wrap: impl FnOnce(Message) -> Message,
+    ) -> Result<Option<PeerId>, (SendErrorKind, Message)> {
+        let size = message.wire_size();
         let in_budget = self.budget.has_room(size);
-        let queue = self.queue(lane)?;
-        let count = queue.messages.len();
-        let fits = in_budget && queue.bytes.saturating_add(size) <= send_hwm_bytes;
-        Some(count < send_hwm && (fits || count == 0))
-    }
-
-    fn push(&mut self, lane: Lane, message: Message, size: usize) {
-        let Some(queue) = self.queue(lane) else { return };
+        let Config { send_hwm, send_hwm_bytes, .. } = *self.config;
+        let Some(queue) = self.queue(lane) else {
+            return Err((SendErrorKind::NoSuchPeer, message));
+        };
         let first = queue.messages.is_empty();
-        queue.push(message, size);
-        // The task takes all there is at once, so only the first of a batch need wake it.
-        if first && let Some(entry) = self.connection(lane).and_then(|id| self.peek(id)) {
-            entry.wake_task();
+        let fits = in_budget && queue.bytes.saturating_add(size) <= send_hwm_bytes;
+        if queue.messages.len() >= send_hwm || !(fits || first) {
+            return Err((SendErrorKind::Full, message));
         }
+        let message = wrap(message);
+        let size = message.wire_size();
+        queue.push(message, size);
         self.budget.enqueue(size);
+        Ok(if first { self.connection(lane) } else { None })
     }
 
     fn check(&self, message: &Message) -> Option<SendErrorKind> {
@@ -209,40 +216,63 @@ impl Table {
         lane: Lane,
         message: Message,
     ) -> Result<(), SendError> {
-        let size = message.wire_size();
-        let kind = match self.check(&message) {
-            Some(kind) => kind,
-            None => match self.has_room(lane, size) {
-                Some(true) => {
-                    self.push(lane, message, size);
-                    return Ok(());
-                }
-                Some(false) => SendErrorKind::Full,
-                None => SendErrorKind::NoSuchPeer,
-            },
-        };
-        Err(SendError::new(kind, message))
+        if let Some(id) = self.enqueue(lane, message)? {
+            self.wake_task(id);
+        }
+        Ok(())
     }
 
-    /// Queues a message for whoever is next and has room. `wrap` is told who it is and puts in front
-    /// what has to be there.
+    /// Hands a message to a connection before which nothing waits, and puts down who is to write it.
+    /// Otherwise it is queued.
+    pub(in crate::socket) fn send_in_place(
+        &mut self,
+        id: PeerId,
+        message: Message,
+        writers: &mut Vec<Arc<dyn WriteInPlace>>,
+    ) -> Result<(), SendError> {
+        let may_send = self.check(&message).is_none();
+        let entry = self.peek(id).filter(|entry| may_send && entry.is_open());
+        let entry = entry.filter(|entry| entry.outbox.messages.is_empty());
+        let Some(writer) = entry.and_then(|entry| entry.writer.as_ref()?.upgrade()) else {
+            return self.send(Lane::Peer(id), message);
+        };
+        let outcome = writer.encode_in_place(message);
+        // Not dropped here: who is last to hold a connection needs the lock to end it.
+        writers.push(writer);
+        outcome.or_else(|message| self.send(Lane::Peer(id), message))
+    }
+
+    /// Queues a message for one lane. Returns the connection that is to write it, unless it knows.
+    fn enqueue(&mut self, lane: Lane, message: Message) -> Result<Option<PeerId>, SendError> {
+        let outcome = match self.check(&message) {
+            Some(kind) => Err((kind, message)),
+            None => self.push(lane, message, |message| message),
+        };
+        outcome.map_err(|(kind, message)| SendError::new(kind, message))
+    }
+
+    /// Queues a message for whoever is next and has room. `wrap` puts in front what has to be there,
+    /// and is told whether the connection is one that the peer made.
     pub(in crate::socket) fn send_next(
         &mut self,
-        message: Message,
-        wrap: impl FnOnce(&Self, Lane, Message) -> Message,
+        mut message: Message,
+        mut wrap: impl FnMut(bool, Message) -> Message,
     ) -> Result<Lane, SendError> {
         if let Some(kind) = self.check(&message) {
             return Err(SendError::new(kind, message));
         }
-        let size = message.wire_size();
         for _ in 0..self.rotation.len() {
             let Some(lane) = self.rotation.pop_front() else { break };
             self.rotation.push_back(lane);
-            if self.has_room(lane, size) == Some(true) {
-                let message = wrap(self, lane, message);
-                let size = message.wire_size();
-                self.push(lane, message, size);
-                return Ok(lane);
+            let accepted = self.is_accepted(lane);
+            match self.push(lane, message, |message| wrap(accepted, message)) {
+                Ok(writer) => {
+                    if let Some(id) = writer {
+                        self.wake_task(id);
+                    }
+                    return Ok(lane);
+                }
+                Err((_, back)) => message = back,
             }
         }
         let nobody = self.rotation.is_empty();

@@ -38,7 +38,7 @@ impl Fixture {
     }
 
     fn send(&mut self, body: &str) -> Result<Lane, SendErrorKind> {
-        let sent = self.table.send_next(Message::from(body), |_, _, message| message);
+        let sent = self.table.send_next(Message::from(body), |_, message| message);
         sent.map_err(|error| error.kind())
     }
 

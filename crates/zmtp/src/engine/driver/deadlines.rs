@@ -1,0 +1,110 @@
+//! [`Deadlines`]: when what has to have happened on a connection.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant as StdInstant};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// How often a peer whose messages find no room, and that has sent more than is read ahead, is
+/// looked at: nothing else would tell that it has left.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All deadlines of one connection, and one timer for the earliest.
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
+    /// When the peer should have taken something of what is to be written.
+    write: Option<Instant>,
+    /// When to see whether the peer has left behind what is not read.
+    look: Option<Instant>,
+    /// When the end has to have come, once it has begun.
+    finish: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Finish,
+    Write,
+    Look,
+    /// The protocol wants to know the time.
+    Connection,
+}
+
+impl Deadlines {
+    /// Something waits to be written, from now on unless it already does.
+    pub(super) fn write_within(&mut self, timeout: Duration) {
+        self.write = self.write.or_else(|| Instant::now().checked_add(timeout));
+    }
+
+    #[inline]
+    pub(super) fn waits_to_write(&self) -> bool {
+        self.write.is_some()
+    }
+
+    pub(super) fn has_written(&mut self) {
+        self.write = None;
+    }
+
+    /// Looks at the peer in a while, or need not.
+    pub(super) fn look(&mut self, needed: bool) {
+        if !needed {
+            self.look = None;
+        } else if self.look.is_none() {
+            self.look = Instant::now().checked_add(LOOK_INTERVAL);
+        }
+    }
+
+    /// The earliest end counts.
+    pub(super) fn finish_by(&mut self, by: Instant) {
+        self.finish = Some(self.finish.map_or(by, |earlier| earlier.min(by)));
+    }
+
+    pub(super) fn finish_within(&mut self, timeout: Duration) {
+        if let Some(by) = Instant::now().checked_add(timeout) {
+            self.finish_by(by);
+        }
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        let deadlines = self.write.is_some() || self.look.is_some() || self.finish.is_some();
+        !deadlines && self.timer.is_none()
+    }
+
+    /// What is due now, the gravest first. If nothing is, the task is woken when something will be;
+    /// `connection` is when the protocol wants to know the time.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: Option<StdInstant>,
+    ) -> Option<Due> {
+        let mut earliest = connection.map(Instant::from_std);
+        for other in [self.write, self.look, self.finish].into_iter().flatten() {
+            earliest = Some(earliest.map_or(other, |known| known.min(other)));
+        }
+        let Some(at) = earliest else {
+            self.timer = None;
+            return None;
+        };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if timer.deadline() != at {
+            timer.as_mut().reset(at);
+        }
+        let Poll::Ready(()) = timer.as_mut().poll(cx) else { return None };
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= at);
+        if is_due(self.finish) {
+            return Some(Due::Finish);
+        }
+        if is_due(self.write) {
+            return Some(Due::Write);
+        }
+        if is_due(self.look) {
+            self.look = None;
+            return Some(Due::Look);
+        }
+        Some(Due::Connection)
+    }
+}

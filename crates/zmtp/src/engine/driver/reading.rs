@@ -1,0 +1,120 @@
+//! The half of a connection that reads.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::super::stream::Transport;
+use super::{Driver, End, ROUNDS};
+use crate::config::Release;
+use crate::message::Message;
+use crate::proto::{Event, PeerInfo};
+use crate::socket::LeaveReason;
+
+/// Messages parsed before they are handed over.
+const BATCH: usize = 64;
+
+/// Bytes of an unfinished message that are not worth telling of.
+const HOLD_STEP: usize = 64 << 10;
+
+/// Bytes read from a peer whose messages find no room, to see whether it leaves.
+const READ_AHEAD: usize = 64 << 10;
+
+impl<S: Transport> Driver<S> {
+    /// What waits here is not joined by more, unless to see whether the peer leaves.
+    pub(super) fn may_read(&self) -> bool {
+        if self.incoming.is_empty() { self.parsed } else { self.connection.buffered() < READ_AHEAD }
+    }
+
+    /// Reads all there is, as far as there is room. Says whether there may be more.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
+        let may_read = self.may_read();
+        let explicit = self.link.config().release == Release::Explicit;
+        self.deadlines.look(!may_read && explicit && !self.incoming.is_empty());
+        if !may_read || self.ended || self.end != End::NotYet || !self.hold() {
+            return false;
+        }
+        for _ in 0..2 {
+            let input = self.connection.receive();
+            match self.stream.poll_read(cx, input) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(0)) => self.ended = true,
+                Poll::Ready(Ok(_)) => {
+                    self.parsed = false;
+                    if input.len() < input.capacity() {
+                        match self.stream.poll_readable(cx) {
+                            Poll::Pending => return false,
+                            Poll::Ready(_) => continue,
+                        }
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    // What has been read is delivered first.
+                    self.broken.get_or_insert(error.into());
+                    self.ended = true;
+                }
+            }
+            break;
+        }
+        !self.ended
+    }
+
+    /// Tells the table how much of an unfinished message there is, as far as it matters. Says
+    /// whether there may be more.
+    pub(super) fn hold(&mut self) -> bool {
+        let unfinished = if self.parsed { self.connection.buffered() } else { 0 };
+        let held = if unfinished < HOLD_STEP { 0 } else { unfinished };
+        if held == self.held && held == 0 {
+            return true;
+        }
+        self.held = held;
+        self.link.hold(held)
+    }
+
+    /// Whether there is more to parse, and room for it.
+    pub(super) fn may_parse(&self) -> bool {
+        !self.parsed && self.incoming.len() < BATCH
+    }
+
+    /// An error is the end of the stream: what came before it is delivered first.
+    pub(super) fn parse(&mut self) -> Result<(), LeaveReason> {
+        while self.may_parse() {
+            match self.connection.next_event() {
+                Ok(Some(Event::Message(message))) => {
+                    self.incoming.push_back(message);
+                    self.parsed = !self.connection.may_have_event();
+                }
+                Ok(Some(Event::Ready(info))) => self.join(info)?,
+                Ok(None) => self.parsed = true,
+                Err(error) => {
+                    self.broken = Some(error.into());
+                    (self.parsed, self.ended) = (true, true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {
+        self.link.join(info)?;
+        if self.link.probes() {
+            // The handshake is over, and the message has a part.
+            let _ = self.connection.send(Message::from(""));
+        }
+        Ok(())
+    }
+
+    /// Reads and drops what the peer still sends, until it ends or this side loses patience.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LeaveReason>> {
+        self.exchange(cx)?;
+        for _ in 0..ROUNDS {
+            let input = self.connection.receive();
+            input.clear();
+            input.reserve(1);
+            if ready!(self.stream.poll_read(cx, input))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

@@ -1,0 +1,131 @@
+//! The half of a connection that writes: in its own task, or in that of who sends.
+
+use std::io::{self, IoSlice};
+use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+
+use super::super::stream::Transport;
+use super::{Driver, End};
+use crate::error::SendError;
+use crate::message::Message;
+use crate::socket::{LeaveReason, WriteInPlace};
+
+/// Bytes encoded before they are written.
+const WRITE_SIZE: usize = 64 << 10;
+
+/// Slices passed to one vectored write.
+const SLICES: usize = 64;
+
+impl<S: Transport> Driver<S> {
+    #[inline]
+    pub(super) fn has_to_write(&mut self) -> bool {
+        !self.outgoing.is_empty() || !self.connection.transmit().is_empty()
+    }
+
+    /// Says whether anything was written, and whether nothing is left to write. Without a task that
+    /// waits for room, what finds none is left to it.
+    pub(super) fn poll_write(&mut self, mut cx: Option<&mut Context<'_>>) -> (bool, bool) {
+        let mut progress = false;
+        loop {
+            if self.broken.is_some() {
+                return (false, true);
+            }
+            if !self.encode() {
+                return (progress, true);
+            }
+            let all = self.outgoing.is_empty();
+            match self.poll_write_once(cx.as_deref_mut()) {
+                Poll::Pending => {
+                    self.deadlines.write_within(self.link.config().write_timeout);
+                    return (progress, false);
+                }
+                Poll::Ready(result) => self.broken = result.err().map(LeaveReason::from),
+            }
+            self.deadlines.has_written();
+            progress = true;
+            if all && self.broken.is_none() && self.connection.transmit().is_empty() {
+                return (true, true);
+            }
+        }
+    }
+
+    /// Says whether there is anything to write.
+    fn encode(&mut self) -> bool {
+        let mut remaining = self.connection.transmit().remaining();
+        while remaining < WRITE_SIZE {
+            let Some(message) = self.outgoing.pop_front() else { break };
+            let size = message.wire_size();
+            self.unwritten.push(size);
+            remaining += size;
+            // Only messages of a joined peer are taken from the table, and none is empty.
+            let _ = self.connection.send(message);
+        }
+        remaining > 0
+    }
+
+    pub(super) fn poll_write_once(&mut self, cx: Option<&mut Context<'_>>) -> Poll<io::Result<()>> {
+        let transmit = self.connection.transmit();
+        let written = if transmit.chunk().len() == transmit.remaining() {
+            ready!(poll_slices(&mut self.stream, cx, &[IoSlice::new(transmit.chunk())]))?
+        } else {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = transmit.chunks_vectored(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            ready!(poll_slices(&mut self.stream, cx, slices))?
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        transmit.advance(written);
+        self.unwritten.note_remaining(transmit.remaining());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Encodes a message outside of the connection's own task.
+    fn encode_in_place(&mut self, message: Message) -> Result<(), Message> {
+        let waits = !self.outgoing.is_empty() || self.deadlines.waits_to_write();
+        let ends = self.broken.is_some() || self.end != End::NotYet;
+        if waits || ends || self.connection.transmit().remaining() >= WRITE_SIZE {
+            return Err(message);
+        }
+        self.unwritten.push(message.wire_size());
+        self.connection.send(message).map_err(SendError::into_message)
+    }
+}
+
+fn poll_slices<S: Transport>(
+    stream: &mut S,
+    cx: Option<&mut Context<'_>>,
+    slices: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    match cx {
+        Some(cx) => stream.poll_write(cx, slices),
+        None => match stream.try_write(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            outcome => Poll::Ready(outcome),
+        },
+    }
+}
+
+impl<S: Transport + Send> WriteInPlace for Mutex<Driver<S>> {
+    fn encode_in_place(&self, message: Message) -> Result<(), Message> {
+        match self.try_lock() {
+            Ok(mut driver) => driver.encode_in_place(message),
+            Err(_) => Err(message),
+        }
+    }
+
+    fn write_in_place(&self) {
+        // A task that is at it has seen what was encoded.
+        if let Ok(mut driver) = self.try_lock()
+            && !driver.deadlines.waits_to_write()
+        {
+            let (_, empty) = driver.poll_write(None);
+            if !empty || driver.broken.is_some() {
+                driver.link.wake();
+            }
+        }
+    }
+}

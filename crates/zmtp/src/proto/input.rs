@@ -1,0 +1,189 @@
+//! [`Input`]: bytes that have arrived, and room for more.
+
+use bytes::Bytes;
+
+#[cfg(feature = "tokio")]
+use super::pool;
+
+/// Room for the handshake of a peer that sends no more than it has to.
+const HANDSHAKE_ROOM: usize = 256;
+
+/// The least room in traffic: more than most messages need, so that a read that fills it is rare and
+/// one that does not proves there is no more.
+const ROOM_MIN: usize = 4 << 10;
+
+/// The most room for what is missing of a message, whatever length the peer declares.
+const ROOM_MAX: usize = 64 << 10;
+
+/// Room beyond the end of a message, so that a read which completes it does not fill the room.
+const SLACK: usize = 1 << 10;
+
+/// Capacity of the buffer that is lent.
+#[cfg(feature = "tokio")]
+const LOAN: usize = 64 << 10;
+
+/// Messages up to this size are copied out of the buffer, which is then used again in place.
+const COPY_MAX: usize = 2 << 10;
+
+/// After a message of this size the next one is read into a buffer of its own.
+const LARGE: usize = 16 << 10;
+
+/// The most room for a message because the last one was as large.
+#[cfg(feature = "tokio")]
+const EXPECTED_MAX: usize = 1 << 20;
+
+/// Bytes that have arrived and have not been taken.
+///
+/// Who has many connections [lends](Self::borrow) all of them the same buffer, one at a time: what
+/// is idle holds none, and the one that is used stays in the processor's cache.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    buffer: Vec<u8>,
+    /// Bytes at the front of `buffer` that have been taken.
+    taken: usize,
+    /// Bytes there have to be before there is anything new to see.
+    wanted: usize,
+    /// The size of the last message, if it was large.
+    expected: usize,
+    /// Capacity of the whole buffer.
+    room: usize,
+    lent: bool,
+}
+
+impl Input {
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.buffer.get(self.taken..).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.taken
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether there may be something new to see.
+    #[inline]
+    pub(super) fn is_ripe(&self) -> bool {
+        self.len() >= self.wanted
+    }
+
+    /// Nothing can be seen before there are so many bytes.
+    pub(super) fn want(&mut self, bytes: usize) {
+        self.wanted = bytes;
+    }
+
+    /// A message of this size has been taken.
+    #[inline]
+    pub(super) fn note_message(&mut self, size: usize) {
+        self.wanted = 1;
+        self.expected = if size < LARGE { 0 } else { size };
+    }
+
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.taken += bytes;
+    }
+
+    /// Takes the bytes in front. Few are copied, so that the buffer is used again in place; what has
+    /// most of the buffer takes it along.
+    pub(super) fn take(&mut self, size: usize) -> Bytes {
+        let few = size <= COPY_MAX.max(self.room / 2);
+        if let Some(bytes) = self.bytes().get(..size).filter(|_| few) {
+            let copy = Bytes::copy_from_slice(bytes);
+            self.taken += size;
+            return copy;
+        }
+        self.drop_taken();
+        let rest = self.buffer.get(size..).unwrap_or_default();
+        let mut next = Vec::new();
+        #[cfg(feature = "tokio")]
+        if size >= LARGE && !rest.is_empty() {
+            // More of the kind is on its way.
+            next = pool::take(size.min(EXPECTED_MAX) + SLACK);
+        }
+        next.extend_from_slice(rest);
+        let mut taken = std::mem::replace(&mut self.buffer, next);
+        self.lent = false;
+        self.room = self.buffer.capacity();
+        taken.truncate(size);
+        #[cfg(feature = "tokio")]
+        if size >= LARGE {
+            return pool::freeze(taken);
+        }
+        taken.into()
+    }
+
+    #[inline]
+    fn drop_taken(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        if taken == self.buffer.len() {
+            self.buffer.clear();
+        } else {
+            self.buffer.drain(..taken);
+        }
+    }
+
+    /// Where to append.
+    #[inline]
+    pub(super) fn receive(&mut self, in_handshake: bool) -> &mut Vec<u8> {
+        self.drop_taken();
+        let missing = self.wanted.saturating_sub(self.buffer.len());
+        let least = if in_handshake { HANDSHAKE_ROOM } else { ROOM_MIN };
+        let room = self.buffer.capacity() - self.buffer.len();
+        // The end of a large message needs no more than it is long.
+        let is_large = missing > 0 && self.wanted > ROOM_MIN;
+        if room < if is_large { missing.saturating_add(1) } else { least } {
+            let slack = if is_large { SLACK } else { 0 };
+            self.buffer.reserve(missing.saturating_add(slack).clamp(least, ROOM_MAX));
+            self.room = self.buffer.capacity();
+        } else if self.buffer.is_empty() && !self.lent && room > ROOM_MAX {
+            // The buffer of a large message is not kept.
+            self.buffer = Vec::with_capacity(least);
+            self.room = self.buffer.capacity();
+        }
+        &mut self.buffer
+    }
+
+    /// Puts `spare` to use where there is no buffer. What is expected to be large gets its own.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(super) fn borrow(&mut self, spare: &mut Vec<u8>) {
+        if !self.is_empty() {
+            return;
+        }
+        self.taken = 0;
+        if self.expected > 0 {
+            self.buffer = pool::take(self.expected.min(EXPECTED_MAX) + SLACK);
+            self.room = self.buffer.capacity();
+        } else {
+            if spare.capacity() < LOAN {
+                *spare = Vec::with_capacity(LOAN);
+            }
+            std::mem::swap(&mut self.buffer, spare);
+            self.room = LOAN;
+            self.lent = true;
+        }
+    }
+
+    /// Gives the buffer back, unless what is left in it takes up most of it.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(super) fn give_back(&mut self, spare: &mut Vec<u8>) {
+        let lent = std::mem::take(&mut self.lent);
+        self.drop_taken();
+        if lent && self.buffer.is_empty() {
+            std::mem::swap(&mut self.buffer, spare);
+        } else if lent && self.buffer.len() <= LOAN / 2 {
+            let rest = self.buffer[..].to_vec();
+            *spare = std::mem::replace(&mut self.buffer, rest);
+            spare.clear();
+        } else if self.buffer.is_empty() && self.buffer.capacity() > 0 {
+            pool::put(std::mem::take(&mut self.buffer));
+        }
+        self.room = self.buffer.capacity();
+    }
+}
