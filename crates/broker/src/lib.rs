@@ -20,7 +20,8 @@
 //!     ..Config::default()
 //! })
 //! .await?;
-//! broker.run(std::future::pending()).await;
+//! // A task of its own: it finds all that those of the connections have read.
+//! tokio::spawn(broker.run(std::future::pending())).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -33,9 +34,12 @@
     reason = "what a peer sends must not be able to end the process"
 )]
 
+mod batch;
 mod peer_map;
 mod queue;
+mod report;
 mod service;
 
 pub use queue::{Action, Counters, Queue, Side, Violation};
-pub use service::{Broker, Config, Outcome, Report, StartError, backend_limits};
+pub use report::Report;
+pub use service::{Broker, Config, Outcome, StartError, backend_limits};

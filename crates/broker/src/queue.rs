@@ -295,28 +295,35 @@ impl Queue {
     fn dispatch(&mut self) {
         while !self.draining && self.workers.idle() > 0 {
             let Some(mut request) = self.clients.next() else { return };
-            let Some(label) = self.clients.label(request.client).cloned() else { continue };
+            let Some(label) = self.clients.label(request.client) else { continue };
             let Some((worker, stack)) = self.workers.next_idle() else { return };
-            let mut prefix: Vec<&[u8]> = stack.iter().map(AsRef::as_ref).collect();
-            prefix.extend([&b""[..], &label]);
-            let message = request.message.prefixed(&prefix);
+            let message = if stack.is_empty() {
+                request.message.prefixed(&[&b""[..], label])
+            } else {
+                let stack = stack.iter().map(AsRef::as_ref);
+                request.message.prefixed(&stack.chain([&b""[..], label]).collect::<Vec<_>>())
+            };
             request.attempts += 1;
             self.clients.set_running(request.client, worker);
-            self.workers.set_busy(worker, Job { request, label, wanted: true });
+            self.workers.set_busy(worker, Job { request, wanted: true });
             self.actions.push_back(Action::Dispatch(worker, message));
         }
     }
 
     /// Passes on the reply to a job, `[C][][reply...]`, unless it is something else.
     fn finish(&mut self, job: Job, mut reply: Message) -> Option<Violation> {
-        let is_addressed =
-            reply.len() > 2 && reply.part(0) == Some(&*job.label) && reply.part(1) == Some(b"");
-        if !is_addressed {
+        let Some(label) = self.clients.label(job.request.client) else {
+            self.abandon(job.request.client);
+            return None;
+        };
+        let mut parts = reply.parts();
+        let envelope = [parts.next(), parts.next()];
+        if envelope != [Some(label), Some(b"")] || parts.next().is_none() {
             self.retry(job);
             return Some(Violation::WrongReply);
         }
         let Request { client, stack, .. } = job.request;
-        if !job.wanted || !self.clients.is_connected(client) {
+        if !job.wanted {
             self.abandon(client);
             return None;
         }
@@ -363,6 +370,9 @@ impl Queue {
 
 /// Splits the frames in front of the first empty one off. There has to be one, and a body.
 fn split_envelope(mut message: Message) -> Option<(Vec<Bytes>, Message)> {
+    if message.len() > 1 && message.part(0) == Some(b"") {
+        return Some((Vec::new(), message));
+    }
     let depth = message.parts().take(MAX_STACK_FRAMES + 1).position(<[u8]>::is_empty)?;
     let bytes: usize = message.parts().take(depth).map(<[u8]>::len).sum();
     if depth + 1 >= message.len() || bytes > MAX_STACK_BYTES {

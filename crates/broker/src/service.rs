@@ -2,25 +2,23 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{
     BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Monitor, PeerEvent, Release,
-    Router, SendErrorKind,
+    Router,
 };
 
-use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side, Violation};
+use crate::batch::Batch;
+use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side};
+use crate::report::{Report, Reports};
 
 /// From a connection to READY.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Reports of dropped messages in a second; a flood of them is counted and no more.
-const REPORTS_PER_SECOND: u32 = 10;
 
 /// A REQ that asks anew has to be heard while its earlier request waits or runs.
 const READ_AHEAD_MIN: usize = 2;
@@ -145,6 +143,7 @@ pub struct Broker {
     backend_endpoints: Vec<Endpoint>,
     queue: Queue,
     drain: Duration,
+    batch: Batch,
     reports: Reports,
 }
 
@@ -187,6 +186,7 @@ impl Broker {
             backend_endpoints,
             queue: Queue::new(config.ready),
             drain: config.drain,
+            batch: Batch::default(),
             reports: Reports::default(),
         })
     }
@@ -289,32 +289,30 @@ impl Broker {
         }
     }
 
+    /// Carries out what the queue has decided, all of it together.
     fn act(&mut self) {
-        while let Some(action) = self.queue.next_action() {
-            match action {
-                Action::Dispatch(worker, message) => {
-                    if self.backend.try_send(worker, message).is_err() {
-                        self.backend.disconnect_peer(worker);
-                        self.queue.dispatch_failed(worker);
+        loop {
+            while let Some(action) = self.queue.next_action() {
+                match action {
+                    Action::Dispatch(worker, message) => {
+                        self.batch.requests.push((worker, message));
+                    }
+                    Action::Reply(client, message) => {
+                        self.batch.replies.push((client, message));
+                        self.batch.released.push(client);
+                    }
+                    Action::Release(client) => self.batch.released.push(client),
+                    Action::Report(side, peer, violation) => {
+                        let socket = match side {
+                            Side::Frontend => &self.frontend,
+                            Side::Backend => &self.backend,
+                        };
+                        self.reports.add(socket, side, peer, violation);
                     }
                 }
-                Action::Reply(client, message) => {
-                    let sent = self.frontend.try_send(client, message);
-                    // A client that has left is told of by the next event. One that does not read
-                    // its replies has as many unread as it may have.
-                    if sent.is_err_and(|error| error.kind() == SendErrorKind::Full) {
-                        self.frontend.disconnect_peer(client);
-                    }
-                    self.frontend.release(client, 1);
-                }
-                Action::Release(client) => self.frontend.release(client, 1),
-                Action::Report(side, peer, violation) => {
-                    let socket = match side {
-                        Side::Frontend => &self.frontend,
-                        Side::Backend => &self.backend,
-                    };
-                    self.reports.add(socket, side, peer, violation);
-                }
+            }
+            if !self.batch.deliver(&self.frontend, &self.backend, &mut self.queue) {
+                return;
             }
         }
     }
@@ -326,66 +324,4 @@ async fn bind_all(socket: &Router, endpoints: &[Endpoint]) -> Result<Vec<Endpoin
         bound.push(socket.bind(endpoint).await?);
     }
     Ok(bound)
-}
-
-/// A message that was dropped because something was wrong with it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Report {
-    /// Where the peer is connected.
-    pub side: Side,
-    /// What the peer is called on the wire.
-    pub routing_id: Bytes,
-    /// Where it is.
-    pub address: Arc<str>,
-    /// What was wrong.
-    pub violation: Violation,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { side, routing_id, address, violation } = self;
-        let who = match side {
-            Side::Frontend => "client",
-            Side::Backend => "worker",
-        };
-        write!(f, "{who} {} at {address}: dropped {violation}", routing_id.escape_ascii())
-    }
-}
-
-type OnReport = Box<dyn Fn(&Report) + Send>;
-
-#[derive(Default)]
-struct Reports {
-    report: Option<OnReport>,
-    /// The second that counts, and how many reports there were in it.
-    since: Option<Instant>,
-    count: u32,
-}
-
-impl fmt::Debug for Reports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reports").field("count", &self.count).finish_non_exhaustive()
-    }
-}
-
-impl Reports {
-    fn add(&mut self, socket: &Router, side: Side, id: zmtp::PeerId, violation: Violation) {
-        let Some(report) = &self.report else { return };
-        if self.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
-            self.since = Some(Instant::now());
-            self.count = 0;
-        }
-        self.count = self.count.saturating_add(1);
-        if self.count > REPORTS_PER_SECOND {
-            return;
-        }
-        let Some(peer) = socket.peer(id) else { return };
-        report(&Report {
-            side,
-            routing_id: peer.routing_id.clone(),
-            address: peer.address.clone(),
-            violation,
-        });
-    }
 }

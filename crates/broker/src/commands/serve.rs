@@ -41,10 +41,11 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     say("ready");
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let run = broker.run(async {
+    // As a task, it has its turn behind those of the connections, and finds all that they have read.
+    let run = tokio::spawn(broker.run(async {
         // An error would say that nobody can ask to stop any more, which is the same.
         let _ = stopped.await;
-    });
+    }));
     let ask = async {
         signals.next().await;
         note("stopping once no request is in flight; a second signal stops at once");
@@ -53,6 +54,7 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     };
     tokio::select! {
         outcome = run => {
+            let outcome = outcome?;
             let left = outcome.waiting + outcome.in_flight;
             if left > 0 {
                 note(format_args!("stopped with {} requests waiting and {} in flight",

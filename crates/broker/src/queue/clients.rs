@@ -29,7 +29,9 @@ struct Client {
 
 impl Clients {
     pub(super) fn join(&mut self, id: PeerId, label: Bytes, lock_step: bool) {
-        let client = Client { label, lock_step, waiting: VecDeque::new(), running: None };
+        // Most have one request at a time.
+        let waiting = VecDeque::with_capacity(1);
+        let client = Client { label, lock_step, waiting, running: None };
         self.by_id.insert(id, client);
     }
 
@@ -49,8 +51,8 @@ impl Clients {
     }
 
     /// What a worker sees as the client's address.
-    pub(super) fn label(&self, id: PeerId) -> Option<&Bytes> {
-        self.by_id.get(id).map(|client| &client.label)
+    pub(super) fn label(&self, id: PeerId) -> Option<&[u8]> {
+        self.by_id.get(id).map(|client| &*client.label)
     }
 
     /// The worker whose job is void because its lock-step client asks again.

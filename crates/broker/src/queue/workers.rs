@@ -37,8 +37,6 @@ enum State {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) request: Request,
-    /// The client's address, as the worker was given it.
-    pub(super) label: Bytes,
     /// The client still waits for the reply.
     pub(super) wanted: bool,
 }

@@ -1,0 +1,43 @@
+//! [`Batch`]: messages that leave together.
+
+use zmtp::{Message, PeerId, Router, SendError, SendErrorKind};
+
+use crate::queue::Queue;
+
+/// Messages that leave together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) requests: Vec<(PeerId, Message)>,
+    pub(crate) replies: Vec<(PeerId, Message)>,
+    /// Clients of which one request less counts.
+    pub(crate) released: Vec<PeerId>,
+    failed: Vec<(PeerId, SendError)>,
+}
+
+impl Batch {
+    /// Says whether the queue may have something more to do.
+    pub(crate) fn deliver(
+        &mut self,
+        frontend: &Router,
+        backend: &Router,
+        queue: &mut Queue,
+    ) -> bool {
+        backend.send_many(&mut self.requests, &mut self.failed);
+        let retry = !self.failed.is_empty();
+        for (worker, _) in self.failed.drain(..) {
+            backend.disconnect_peer(worker);
+            queue.dispatch_failed(worker);
+        }
+        frontend.send_many(&mut self.replies, &mut self.failed);
+        // A client that has left is told of by the next event. One that does not read its replies has
+        // as many unread as it may have.
+        for (client, error) in self.failed.drain(..) {
+            if error.kind() == SendErrorKind::Full {
+                frontend.disconnect_peer(client);
+            }
+        }
+        frontend.release_many(&self.released);
+        self.released.clear();
+        retry
+    }
+}
