@@ -9,10 +9,10 @@ FUZZ_SECONDS ?= 10
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help check test sans-io no-c static fuzz peers package bench ci
+.PHONY: help check test sans-io no-c static fuzz peers package bench instructions ci
 
 help: ## List the recipes
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 check: ## Format, lints and documentation, warnings denied
 	cargo fmt --all --check
@@ -51,8 +51,11 @@ package: ## The crates can be published as they are
 	rm -rf $(CARGO_REGISTRY)/src/-*/zmtp-*
 	cargo package --locked --allow-dirty -p zmtp -p broker
 
-bench: ## The broker against a hand-written loop and libzmq; see bench/README.md
+bench: ## Half an hour against a hand-written loop and other libraries, into docs/performance.md
 	cargo build --release --locked --manifest-path bench/Cargo.toml
 	bench/target/release/compare 5 3
+
+instructions: ## Instructions of a message and of a job against bench/instructions.txt; needs valgrind
+	cargo run --release --locked --manifest-path bench/Cargo.toml --bin instructions -- $(WRITE)
 
 ci: check test sans-io no-c static fuzz peers package ## All of the above

@@ -1,6 +1,12 @@
-//! What the programs of the comparison share: plain non-blocking sockets, epoll, and the bytes of ZMTP.
+//! What the programs share: plain sockets, epoll, the bytes of ZMTP, and what is measured in memory.
 
+pub mod codec;
+pub mod lru;
+pub mod peer;
 pub mod poll;
+pub mod process;
+pub mod role;
+pub mod tally;
 pub mod wire;
 
 use std::io;
@@ -24,6 +30,14 @@ impl Stream {
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
         stream.prepare()
+    }
+
+    /// Reads and writes wait from now on.
+    pub fn wait(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nonblocking(false),
+            Self::Unix(stream) => stream.set_nonblocking(false),
+        }
     }
 
     fn prepare(self) -> io::Result<Self> {

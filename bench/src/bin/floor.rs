@@ -1,12 +1,13 @@
 //! An LRU queue as one epoll loop and no library: what one thread can do with plain system calls.
 //!
-//! `floor FRONTEND BACKEND`. One read for each connection that is ready, one write for each
+//! `floor broker FRONTEND BACKEND`. One read for each connection that is ready, one write for each
 //! connection that was touched. It trusts its peers: no limits, no checks.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
 use bench::poll::{Poll, Ready};
+use bench::role::Role;
 use bench::wire::{GREETING, ready, split_frame};
 use bench::{Listener, Stream};
 
@@ -36,9 +37,8 @@ struct Floor {
 }
 
 fn main() -> io::Result<()> {
-    let args: Vec<String> = std::env::args().collect();
-    let [_, frontend, backend] = &args[..] else { panic!("floor FRONTEND BACKEND") };
-    let listeners = [Listener::bind(frontend)?, Listener::bind(backend)?];
+    let Role::Broker { frontend, backend } = Role::from_args() else { panic!("a broker only") };
+    let listeners = [Listener::bind(&frontend)?, Listener::bind(&backend)?];
     let mut floor = Floor {
         poll: Poll::new()?,
         connections: Vec::new(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bench::Stream;
 use bench::poll::{Poll, Ready};
+use bench::process::{peak_memory, processor_time, raise_file_limit};
 use bench::wire::{frame, shake_hands, split_frame};
 use hdrhistogram::Histogram;
 
@@ -26,10 +27,12 @@ struct Peer {
 }
 
 fn main() -> io::Result<()> {
+    raise_file_limit();
     let args: Vec<String> = std::env::args().collect();
     let [_, frontend, backend, numbers @ ..] = &args[..] else { panic!("see the source") };
     let numbers: Vec<usize> = numbers.iter().map(|text| text.parse().unwrap()).collect();
     let [clients, workers, size, seconds, pid] = numbers[..] else { panic!("five numbers") };
+    let pid = pid as u32;
     let mut load = Load::new(size)?;
     for _ in 0..workers {
         load.connect(backend, false)?;
@@ -55,22 +58,6 @@ fn main() -> io::Result<()> {
         at(0.999)
     );
     Ok(())
-}
-
-/// Microseconds of processor time a process has used, from the scheduler's own account.
-fn processor_time(pid: usize) -> u64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let nanoseconds = |path: std::path::PathBuf| {
-        let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-        text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0)
-    };
-    tasks.map(|task| nanoseconds(task.unwrap().path())).sum::<u64>() / 1000
-}
-
-fn peak_memory(pid: usize) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("0 kB");
-    line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
 }
 
 struct Load {
@@ -197,7 +184,10 @@ impl Load {
                 return Err(io::Error::other("a command"));
             }
             if flags & 1 == 0 {
-                peer.output.extend(peer.input.drain(..end));
+                if end < peer.input.len() || !peer.output.is_empty() {
+                    return Err(io::Error::other("a worker has two requests"));
+                }
+                std::mem::swap(&mut peer.input, &mut peer.output);
                 return self.write(at);
             }
         }
