@@ -10,6 +10,8 @@
 //! Each round goes once through these steps; a poll is a bounded number of rounds. There is no
 //! `select!` and no await in between, so nothing that was read or is to be written can be lost with
 //! a future that is dropped half-way.
+//!
+//! Who sends a batch may encode and write in its own task; the connection's sees to what finds no room.
 
 mod deadlines;
 mod reading;
@@ -221,9 +223,7 @@ impl<S: Transport> Driver<S> {
         }
         Ok(())
     }
-}
 
-impl<S: Transport> Driver<S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let reason = ready!(self.with_scratch(|this| this.poll_end(cx)));
         // One attempt to tell the peer what it did wrong, or who it is that turns it away.

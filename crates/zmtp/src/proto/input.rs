@@ -30,7 +30,11 @@ const LARGE: usize = 16 << 10;
 
 /// The most room for a message because the last one was as large.
 #[cfg(feature = "tokio")]
-const EXPECTED_MAX: usize = 1 << 20;
+const EXPECTED_MAX: usize = 512 << 10;
+
+/// A buffer of which less than this share has been filled is not kept for the rest.
+#[cfg(feature = "tokio")]
+const KEEP_SHARE: usize = 4;
 
 /// Bytes that have arrived and have not been taken.
 ///
@@ -181,9 +185,65 @@ impl Input {
             let rest = self.buffer[..].to_vec();
             *spare = std::mem::replace(&mut self.buffer, rest);
             spare.clear();
-        } else if self.buffer.is_empty() && self.buffer.capacity() > 0 {
-            pool::put(std::mem::take(&mut self.buffer));
+        } else if self.buffer.capacity() > 0
+            && (self.buffer.is_empty()
+                || self.buffer.capacity() > LOAN + KEEP_SHARE * self.buffer.len())
+        {
+            // Little of what was expected has come, and a peer could hold the room of its last message
+            // with one byte.
+            let rest = self.buffer[..].to_vec();
+            pool::put(std::mem::replace(&mut self.buffer, rest));
         }
         self.room = self.buffer.capacity();
+    }
+}
+
+#[cfg(all(test, feature = "tokio"))]
+mod tests {
+    use super::*;
+
+    /// One turn with a lent buffer in which these bytes arrive. Returns the message, if they are one.
+    fn turn(input: &mut Input, bytes: &[u8], whole: bool) -> Option<Bytes> {
+        let mut spare = Vec::new();
+        input.borrow(&mut spare);
+        input.receive(false).extend_from_slice(bytes);
+        let message = whole.then(|| input.take(bytes.len()));
+        if let Some(message) = &message {
+            input.note_message(message.len());
+        }
+        input.give_back(&mut spare);
+        message
+    }
+
+    #[test]
+    fn what_is_idle_holds_no_buffer() {
+        let mut input = Input::default();
+        for size in [1, 3000, LARGE, 100_000, 3 << 20, 100_000, 1] {
+            let bytes = vec![7; size];
+            assert_eq!(turn(&mut input, &bytes, true), Some(Bytes::from(bytes)));
+            assert_eq!(input.buffer.capacity(), 0, "after {size} bytes");
+        }
+    }
+
+    #[test]
+    fn the_room_of_a_large_message_is_not_held_for_the_first_bytes_of_another() {
+        let mut input = Input::default();
+        for size in [100_000, 1 << 20, 16 << 20] {
+            turn(&mut input, &vec![7; size], true);
+            turn(&mut input, b"x", false);
+            assert!(input.buffer.capacity() <= LOAN, "{} for a byte", input.buffer.capacity());
+            input.take(1);
+        }
+    }
+
+    #[test]
+    fn a_message_that_mostly_has_its_buffer_is_not_copied() {
+        let mut input = Input::default();
+        turn(&mut input, &vec![7; 100_000], true);
+        let mut spare = Vec::new();
+        input.borrow(&mut spare);
+        input.receive(false).extend_from_slice(&vec![7; 100_000]);
+        let address = input.bytes().as_ptr();
+        assert_eq!(input.take(100_000).as_ptr(), address);
     }
 }

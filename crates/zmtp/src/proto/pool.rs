@@ -21,7 +21,7 @@ struct Pool {
 
 /// An empty buffer of this capacity or more.
 pub(super) fn take(capacity: usize) -> Vec<u8> {
-    // In steps of an eighth, so that messages of almost the same size share their buffers.
+    // In steps of at most a quarter, so that messages of almost the same size share their buffers.
     let step = (capacity / 8).next_power_of_two();
     let capacity = capacity.next_multiple_of(step);
     let pooled = POOL.with_borrow_mut(|pool| {

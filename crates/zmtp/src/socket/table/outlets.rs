@@ -216,7 +216,11 @@ impl Table {
         lane: Lane,
         message: Message,
     ) -> Result<(), SendError> {
-        if let Some(id) = self.enqueue(lane, message)? {
+        let outcome = match self.check(&message) {
+            Some(kind) => Err((kind, message)),
+            None => self.push(lane, message, |message| message),
+        };
+        if let Some(id) = outcome.map_err(|(kind, message)| SendError::new(kind, message))? {
             self.wake_task(id);
         }
         Ok(())
@@ -240,15 +244,6 @@ impl Table {
         // Not dropped here: who is last to hold a connection needs the lock to end it.
         writers.push(writer);
         outcome.or_else(|message| self.send(Lane::Peer(id), message))
-    }
-
-    /// Queues a message for one lane. Returns the connection that is to write it, unless it knows.
-    fn enqueue(&mut self, lane: Lane, message: Message) -> Result<Option<PeerId>, SendError> {
-        let outcome = match self.check(&message) {
-            Some(kind) => Err((kind, message)),
-            None => self.push(lane, message, |message| message),
-        };
-        outcome.map_err(|(kind, message)| SendError::new(kind, message))
     }
 
     /// Queues a message for whoever is next and has room. `wrap` puts in front what has to be there,
