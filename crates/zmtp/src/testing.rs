@@ -124,13 +124,20 @@ impl RawPeer {
         Self { stream: Box::pin(stream), patience: PATIENCE }
     }
 
+    fn over(stream: Stream) -> Self {
+        match stream {
+            Stream::Tcp(stream) => Self::new(stream),
+            Stream::Unix(stream) => Self::new(stream),
+        }
+    }
+
     /// Connects to the peer under test.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub async fn connect(endpoint: &Endpoint) -> io::Result<Self> {
-        Ok(Self::new(Stream::connect(endpoint, &TransportOptions::default()).await?))
+        Ok(Self::over(Stream::connect(endpoint, &TransportOptions::default()).await?))
     }
 
     /// How long each step waits; 10 s if not set.
@@ -268,6 +275,6 @@ impl RawListener {
     ///
     /// What the system says.
     pub async fn accept(&self) -> io::Result<RawPeer> {
-        Ok(RawPeer::new(self.0.accept().await?.0))
+        Ok(RawPeer::over(self.0.accept().await?.0))
     }
 }

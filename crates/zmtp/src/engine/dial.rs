@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::{Ended, drive};
 use super::stream::Stream;
+use super::transport::Polled;
 use crate::endpoint::Endpoint;
 use crate::socket::{EndpointId, Hub, LeaveReason, MonitorEvent, Origin};
 
@@ -81,11 +82,12 @@ impl Dialler {
     }
 
     /// Makes one attempt. None says that it was broken off.
-    async fn connect(&self) -> Option<io::Result<Stream>> {
+    async fn connect(&self) -> Option<io::Result<Polled>> {
         let address = self.address.clone();
         self.hub.monitors.tell(|| MonitorEvent::ConnectDelayed(address));
         let options = self.hub.config.transport;
-        self.until_stopped(Stream::connect(&self.endpoint, &options)).await
+        let attempt = async { Stream::connect(&self.endpoint, &options).await?.into_polled() };
+        self.until_stopped(attempt).await
     }
 
     /// An attempt has failed. If it was the only one, who hears of it finds the endpoint forgotten.
@@ -99,7 +101,7 @@ impl Dialler {
 
     /// Carries messages until the connection ends. Returns how long to wait for the next one, or
     /// `None` if it was ended here for the sake of a new one.
-    async fn drive(&mut self, stream: Stream) -> Option<Duration> {
+    async fn drive(&mut self, stream: Polled) -> Option<Duration> {
         let address = self.address.clone();
         if let Some(link) = self.hub.admit(Origin::Local, self.id, address) {
             let start = Instant::now();

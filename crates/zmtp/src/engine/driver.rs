@@ -21,11 +21,12 @@ mod writing;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use deadlines::{Deadlines, Due};
 
-use super::stream::Transport;
+use super::reactor::{Place, Readiness, Ready};
+use super::transport::Transport;
 use super::unwritten::Unwritten;
 use crate::config::Release;
 use crate::message::Message;
@@ -53,6 +54,10 @@ struct Driver<S> {
     end: End,
     unwritten: Unwritten,
     deadlines: Deadlines,
+    /// The connection's own task, once it has been here.
+    task: Option<Waker>,
+    /// Why the task is to end, where that was found outside of it.
+    over: Option<LeaveReason>,
 }
 
 /// How far an orderly end has come.
@@ -77,6 +82,16 @@ pub(super) struct Ended {
 /// Carries messages between a stream and its peer's place in the table until the connection ends.
 pub(super) async fn drive<S: Transport + Send + 'static>(stream: S, link: Link) -> Ended {
     let driver = Arc::new(Mutex::new(Driver::new(stream, link)));
+    let _membership = match Place::take(driver.clone()) {
+        Ok((place, membership)) => {
+            lock(&driver).watch(place);
+            Some(membership)
+        }
+        Err(error) => {
+            lock(&driver).over = Some(error.into());
+            None
+        }
+    };
     let writer: Arc<dyn WriteInPlace> = driver.clone();
     lock(&driver).link.offer(&writer);
     drop(writer);
@@ -104,15 +119,28 @@ impl<S: Transport> Driver<S> {
             end: End::NotYet,
             unwritten: Unwritten::default(),
             deadlines: Deadlines::default(),
+            task: None,
+            over: None,
         }
     }
 
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<LeaveReason> {
-        self.poll_rounds(cx).map(|result| result.err().unwrap_or(LeaveReason::Local))
+    fn watch(&mut self, place: Place) {
+        self.over = self.stream.watch(place).err().map(LeaveReason::from);
     }
 
-    fn poll_rounds(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LeaveReason>> {
-        let mut exchange = true;
+    /// The table is looked at if there is something for it, and otherwise where `exchange` says so.
+    fn poll_end(&mut self, cx: &mut Context<'_>, exchange: bool) -> Poll<LeaveReason> {
+        let end = self.with_scratch(|this| this.poll_rounds(cx, exchange));
+        end.map(|result| result.err().unwrap_or(LeaveReason::Local))
+    }
+
+    fn poll_rounds(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut exchange: bool,
+    ) -> Poll<Result<(), LeaveReason>> {
+        // What could not be taken from there for what was still to be written has nobody else to tell of it.
+        exchange |= !self.outgoing.is_empty();
         for _ in 0..ROUNDS {
             if self.end == End::Reading {
                 if self.poll_rest(cx)?.is_pending() {
@@ -225,7 +253,13 @@ impl<S: Transport> Driver<S> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        let reason = ready!(self.with_scratch(|this| this.poll_end(cx)));
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+        }
+        let reason = match self.over.take() {
+            Some(reason) => reason,
+            None => ready!(self.poll_end(cx, true)),
+        };
         // One attempt to tell the peer what it did wrong, or who it is that turns it away.
         let owes_word = matches!(reason, LeaveReason::Protocol(_)) || !self.link.has_joined();
         if owes_word && !self.connection.transmit().is_empty() {
@@ -235,6 +269,30 @@ impl<S: Transport> Driver<S> {
         unsent.append(&mut self.outgoing);
         self.link.leave(reason.clone(), unsent, cut_off);
         Poll::Ready(Ended { joined: self.link.has_joined(), reason })
+    }
+}
+
+/// What there is to read is read where that is told; the task is woken only to end.
+impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
+    fn ready(&self, readiness: Readiness) {
+        let driver = &mut *lock(self);
+        driver.stream.note(readiness);
+        if driver.over.is_some() {
+            return;
+        }
+        // Before its task has been here for the first time, it will come.
+        let Some(task) = driver.task.take() else { return };
+        if let Poll::Ready(reason) = driver.poll_end(&mut Context::from_waker(&task), false) {
+            driver.over = Some(reason);
+            task.wake_by_ref();
+        }
+        driver.task = Some(task);
+    }
+
+    fn fail(&self) {
+        let mut driver = lock(self);
+        driver.over = Some(LeaveReason::Local);
+        driver.link.wake();
     }
 }
 

@@ -82,7 +82,8 @@ impl Listener {
     pub(crate) async fn run(self, hub: Arc<Hub>, id: EndpointId, stop: CancellationToken) {
         let mut backoff = Backoff::new(ACCEPT_PAUSE.0, ACCEPT_PAUSE.1);
         while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
-            match accepted {
+            let polled = accepted.and_then(|(stream, from)| Ok((stream.into_polled()?, from)));
+            match polled {
                 Ok((stream, address)) => {
                     backoff.reset();
                     // Without a place the connection is closed here.

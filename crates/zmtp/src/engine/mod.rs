@@ -1,12 +1,14 @@
-//! Sockets of the system: listening, dialling, and one task for each connection.
+//! Sockets of the system: listening, dialling, and one task for each connection and one for all.
 
 mod bind_error;
 mod dial;
 mod driver;
 mod ipc;
 mod listen;
+mod reactor;
 mod stream;
 mod tcp;
+mod transport;
 mod unwritten;
 
 use std::time::Instant;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::super::stream::Transport;
+use super::super::transport::Transport;
 use super::{Driver, End, ROUNDS};
 use crate::config::Release;
 use crate::message::Message;
@@ -41,10 +41,10 @@ impl<S: Transport> Driver<S> {
                 Poll::Ready(Ok(_)) => {
                     self.parsed = false;
                     if input.len() < input.capacity() {
-                        match self.stream.poll_readable(cx) {
-                            Poll::Pending => return false,
-                            Poll::Ready(_) => continue,
+                        if self.stream.may_read_on() {
+                            continue;
                         }
+                        return false;
                     }
                 }
                 Poll::Ready(Err(error)) => {

@@ -33,8 +33,8 @@ impl Transport for Counted {
         result
     }
 
-    fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn may_read_on(&self) -> bool {
+        true
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -58,6 +58,13 @@ impl Transport for Counted {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
+
+    /// Tells who polls.
+    fn watch(&mut self, _: Place) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn note(&mut self, _: Readiness) {}
 
     fn peer_has_closed(&self) -> bool {
         false

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 
-use super::super::stream::Transport;
+use super::super::transport::Transport;
 use super::{Driver, End};
 use crate::error::SendError;
 use crate::message::Message;
@@ -86,7 +86,7 @@ impl<S: Transport> Driver<S> {
     /// Encodes a message outside of the connection's own task.
     fn encode_in_place(&mut self, message: Message) -> Result<(), Message> {
         let waits = !self.outgoing.is_empty() || self.deadlines.waits_to_write();
-        let ends = self.broken.is_some() || self.end != End::NotYet;
+        let ends = self.broken.is_some() || self.end != End::NotYet || self.over.is_some();
         if waits || ends || self.connection.transmit().remaining() >= WRITE_SIZE {
             return Err(message);
         }

@@ -1,0 +1,232 @@
+//! [`Reactor`]: hears of all connections of a runtime that there is something to read, and lets them
+//! read it, in one task.
+//!
+//! ```text
+//!                       the runtime's own epoll
+//!                                 │ this one has events
+//!                                 ▼
+//! sockets ──▶ epoll of all ──▶ its task ──▶ Driver, polled in place, one after the other
+//!             connections                   └─▶ its own task, where there is more to do than that
+//! ```
+//!
+//! A connection that had a registration and a wake-up of its own would cost more for each message than
+//! to parse it does.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll as TaskPoll;
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Registry, Token};
+use tokio::io::unix::AsyncFd;
+use tokio::runtime::{Handle, Id};
+use tokio_util::sync::CancellationToken;
+
+/// Events before other tasks have their turn.
+const EVENTS: usize = 128;
+
+/// Those of all runtimes that have connections.
+static REACTORS: Mutex<Vec<(Id, Arc<Reactor>)>> = Mutex::new(Vec::new());
+
+/// What is to be told.
+pub(super) trait Ready: Send + Sync {
+    /// There is something to read, or room to write.
+    fn ready(&self, readiness: Readiness);
+
+    /// A panic while it was told. It is to end.
+    fn fail(&self);
+}
+
+/// What the system says of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    /// The peer will send nothing more than what there is to read.
+    pub(super) read_closed: bool,
+}
+
+impl From<&Event> for Readiness {
+    fn from(event: &Event) -> Self {
+        let read_closed = event.is_read_closed() || event.is_error();
+        Self { readable: event.is_readable() || read_closed, read_closed }
+    }
+}
+
+pub(super) struct Reactor {
+    registry: Registry,
+    members: Mutex<Members>,
+    /// Ends the task.
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Members {
+    slots: Vec<Option<Arc<dyn Ready>>>,
+    free: Vec<usize>,
+}
+
+impl Members {
+    fn insert(&mut self, member: Arc<dyn Ready>) -> usize {
+        let slot = self.free.pop().unwrap_or(self.slots.len());
+        match self.slots.get_mut(slot) {
+            Some(place) => *place = Some(member),
+            None => self.slots.push(Some(member)),
+        }
+        slot
+    }
+
+    fn remove(&mut self, slot: usize) -> Option<Arc<dyn Ready>> {
+        let member = self.slots.get_mut(slot)?.take()?;
+        self.free.push(slot);
+        Some(member)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.free.len() == self.slots.len()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind them is changed in single steps.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A connection's place in the reactor of its runtime.
+#[derive(Clone)]
+pub(super) struct Place {
+    reactor: Arc<Reactor>,
+    slot: usize,
+}
+
+impl Place {
+    /// Has `member` told what the system says from now on, by the runtime that this is called in.
+    pub(super) fn take(member: Arc<dyn Ready>) -> io::Result<(Self, Membership)> {
+        let mut reactors = lock(&REACTORS);
+        let id = Handle::current().id();
+        let reactor = if let Some((_, known)) = reactors.iter().find(|(of, _)| *of == id) {
+            known.clone()
+        } else {
+            let reactor = Reactor::start()?;
+            reactors.push((id, reactor.clone()));
+            reactor
+        };
+        let slot = lock(&reactor.members).insert(member);
+        let place = Self { reactor, slot };
+        Ok((place.clone(), Membership(place)))
+    }
+
+    /// The member has this socket.
+    pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let source = &mut SourceFd(&socket.as_raw_fd());
+        self.reactor.registry.register(source, Token(self.slot), Interest::READABLE)
+    }
+
+    /// It wants to be told of room to write as well from now on, and of what there is already.
+    pub(super) fn watch_writes(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let source = &mut SourceFd(&socket.as_raw_fd());
+        self.reactor.registry.reregister(source, Token(self.slot), interest)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Place").field("slot", &self.slot).finish_non_exhaustive()
+    }
+}
+
+/// Leaves the place when it is dropped. The last to leave ends the reactor. That there is nothing more
+/// to tell of its socket the system sees when it is closed.
+#[must_use = "a place is left at once if nobody holds this"]
+pub(super) struct Membership(Place);
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let Place { reactor, slot } = &self.0;
+        let mut reactors = lock(&REACTORS);
+        let mut members = lock(&reactor.members);
+        let member = members.remove(*slot);
+        if members.is_empty() {
+            reactors.retain(|(_, other)| !Arc::ptr_eq(other, reactor));
+            reactor.stop.cancel();
+        }
+        drop((members, reactors));
+        // The connection may end with this, which takes other locks.
+        drop(member);
+    }
+}
+
+impl Reactor {
+    fn start() -> io::Result<Arc<Self>> {
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let (members, stop) = Default::default();
+        let reactor = Arc::new(Self { registry, members, stop });
+        #[allow(
+            deprecated,
+            reason = "sound for a `Poll`, which owns its descriptor, and the other constructor is not safe to call"
+        )]
+        let poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
+        tokio::spawn(reactor.clone().run(poll));
+        Ok(reactor)
+    }
+
+    async fn run(self: Arc<Self>, mut poll: AsyncFd<Poll>) {
+        let mut events = Events::with_capacity(EVENTS);
+        let turn = async {
+            while let Ok(mut guard) = poll.readable_mut().await {
+                loop {
+                    let polled = guard.get_inner_mut().poll(&mut events, Some(Duration::ZERO));
+                    if polled.is_err() || events.is_empty() {
+                        break;
+                    }
+                    self.tell(&events);
+                    yield_now().await;
+                }
+                guard.clear_ready();
+            }
+        };
+        self.stop.run_until_cancelled(turn).await;
+    }
+
+    /// Members are told with the lock held, which is taken only to come and go.
+    fn tell(&self, events: &Events) {
+        let members = lock(&self.members);
+        let mut events = events.iter();
+        let mut current = None;
+        loop {
+            let told = catch_unwind(AssertUnwindSafe(|| {
+                for event in &mut events {
+                    let Token(slot) = event.token();
+                    if let Some(Some(member)) = members.slots.get(slot) {
+                        current = Some(member);
+                        member.ready(Readiness::from(event));
+                    }
+                }
+            }));
+            match (told, current) {
+                // One that goes wrong does not take the others with it.
+                (Err(_), Some(member)) => member.fail(),
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Lets others have their turn without asking the runtime's own events first.
+async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return TaskPoll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        TaskPoll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,143 @@
+//! [`Transport`]: how a connection reads and writes, and [`Polled`], a socket of the system that does so.
+
+use std::fmt::Debug;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::{Context, Poll};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+use socket2::SockRef;
+
+use super::reactor::{Place, Readiness};
+
+/// A peer that is gone is an error and no signal. Apple's systems have an option of the socket for that,
+/// which tokio and the standard library set.
+#[cfg(not(target_vendor = "apple"))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+/// A byte stream to a peer.
+pub(super) trait Transport: Debug {
+    /// Appends what there is to `buffer`, as far as its capacity goes. 0 is the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>>;
+
+    /// Whether a read that left room has to be followed by another to hear of more.
+    fn may_read_on(&self) -> bool;
+
+    /// Writes as much as there is room for now.
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Writes as much as there is room for, as soon as there is any.
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>>;
+
+    /// Says that nothing more will be written.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// What there is to read is to be told at this place, and no longer to who polls.
+    fn watch(&mut self, place: Place) -> io::Result<()>;
+
+    /// What has been told.
+    fn note(&mut self, readiness: Readiness);
+
+    /// Whether the peer is known to send nothing more, though what it sent may not have been read.
+    fn peer_has_closed(&self) -> bool;
+}
+
+/// A socket that is read and written with the system's own calls, after what the [`Reactor`] tells.
+///
+/// That there is room to write is told, at the price of an event for whatever a peer takes, only once
+/// a write has found none.
+///
+/// [`Reactor`]: super::reactor::Reactor
+#[derive(Debug)]
+pub(super) struct Polled {
+    socket: OwnedFd,
+    place: Option<Place>,
+    /// There may be something to read.
+    readable: bool,
+    read_closed: bool,
+    watches_writes: bool,
+}
+
+impl Polled {
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Self { socket, place: None, readable: false, read_closed: false, watches_writes: false }
+    }
+}
+
+impl Transport for Polled {
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        if !self.readable {
+            return Poll::Pending;
+        }
+        let room = buffer.capacity() - buffer.len();
+        match retry_on_intr(|| recv(&self.socket, spare_capacity(buffer), RecvFlags::empty())) {
+            Ok((count, _)) => {
+                // A read that leaves room has found all there is, and of more the system tells anew.
+                self.readable = count == room || self.read_closed;
+                Poll::Ready(Ok(count))
+            }
+            Err(Errno::WOULDBLOCK) => {
+                self.readable = false;
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    fn may_read_on(&self) -> bool {
+        self.readable
+    }
+
+    fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| match slices {
+            // Cheaper for the system than a list of one.
+            [bytes] => send(&self.socket, bytes, NO_SIGNAL),
+            _ => sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), NO_SIGNAL),
+        })?)
+    }
+
+    fn poll_write(
+        &mut self,
+        _: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.try_write(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            outcome => return Poll::Ready(outcome),
+        }
+        // If there is room by now, that is told at once.
+        if let Some(place) = self.place.as_ref().filter(|_| !self.watches_writes) {
+            place.watch_writes(self.socket.as_fd())?;
+            self.watches_writes = true;
+        }
+        Poll::Pending
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&self.socket).shutdown(Shutdown::Write))
+    }
+
+    fn watch(&mut self, place: Place) -> io::Result<()> {
+        place.watch(self.socket.as_fd())?;
+        self.place = Some(place);
+        Ok(())
+    }
+
+    fn note(&mut self, readiness: Readiness) {
+        self.readable |= readiness.readable;
+        self.read_closed |= readiness.read_closed;
+    }
+
+    fn peer_has_closed(&self) -> bool {
+        self.read_closed
+    }
+}
