@@ -34,7 +34,7 @@ impl Lru {
         for (i, id) in ids(clients)?.into_iter().enumerate() {
             assert_eq!(id.index(), i, "each client is another one");
             let address = [&[0][..], &(i as u32).to_be_bytes()].concat();
-            queue.client_joined(id, address.into(), true);
+            queue.client_joined(id, &address, true);
             queue.client_message(id, request.clone());
         }
         let mut lru = Self { queue, request, running: VecDeque::new() };

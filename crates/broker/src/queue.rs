@@ -168,7 +168,7 @@ impl Queue {
 
     /// A client has connected. `lock_step` says that its socket cannot have more than one request
     /// outstanding: a REQ.
-    pub fn client_joined(&mut self, client: PeerId, routing_id: Bytes, lock_step: bool) {
+    pub fn client_joined(&mut self, client: PeerId, routing_id: &[u8], lock_step: bool) {
         self.clients.join(client, routing_id, lock_step);
     }
 
@@ -204,7 +204,7 @@ impl Queue {
 
     /// A worker has sent a message.
     pub fn worker_message(&mut self, worker: PeerId, message: Message) {
-        let Some((stack, mut message)) = split_envelope(message) else {
+        let Some((stack, message)) = split_envelope(message) else {
             // A worker that speaks in the wrong form has none of the right one to give.
             if let Some(job) = self.workers.take_job(worker) {
                 self.retry(job);
@@ -213,8 +213,7 @@ impl Queue {
             self.dispatch();
             return;
         };
-        message.skip(1);
-        let is_ready = message.len() == 1 && message.part(0) == Some(&*self.ready);
+        let is_ready = message.len() == 2 && message.part(1) == Some(&*self.ready);
         let violation = match (self.workers.take_job(worker), is_ready) {
             (None, true) if self.workers.is_quarantined(worker) => Some(Violation::Quarantined),
             (None, true) => self.workers.is_idle(worker).then_some(Violation::DuplicateReady),
@@ -295,14 +294,12 @@ impl Queue {
     fn dispatch(&mut self) {
         while !self.draining && self.workers.idle() > 0 {
             let Some(mut request) = self.clients.next() else { return };
-            let Some(label) = self.clients.label(request.client) else { continue };
+            let Some(prefix) = self.clients.prefix(request.client) else { continue };
             let Some((worker, stack)) = self.workers.next_idle() else { return };
-            let message = if stack.is_empty() {
-                request.message.prefixed(&[&b""[..], label])
-            } else {
-                let stack = stack.iter().map(AsRef::as_ref);
-                request.message.prefixed(&stack.chain([&b""[..], label]).collect::<Vec<_>>())
-            };
+            let mut message = prefix.followed_by(&request.message);
+            if !stack.is_empty() {
+                message.prepend(stack);
+            }
             request.attempts += 1;
             self.clients.set_running(request.client, worker);
             self.workers.set_busy(worker, Job { request, wanted: true });
@@ -310,15 +307,13 @@ impl Queue {
         }
     }
 
-    /// Passes on the reply to a job, `[C][][reply...]`, unless it is something else.
+    /// Passes on the reply to a job, `[] C [] reply...`, unless it is something else.
     fn finish(&mut self, job: Job, mut reply: Message) -> Option<Violation> {
-        let Some(label) = self.clients.label(job.request.client) else {
+        let Some(prefix) = self.clients.prefix(job.request.client) else {
             self.abandon(job.request.client);
             return None;
         };
-        let mut parts = reply.parts();
-        let envelope = [parts.next(), parts.next()];
-        if envelope != [Some(label), Some(b"")] || parts.next().is_none() {
+        if !reply.strip_prefix(prefix) || reply.len() < 2 || reply.part(0) != Some(b"") {
             self.retry(job);
             return Some(Violation::WrongReply);
         }
@@ -328,7 +323,6 @@ impl Queue {
             return None;
         }
         self.clients.set_done(client);
-        reply.skip(1);
         if !stack.is_empty() {
             reply.prepend(&stack);
         }

@@ -282,7 +282,7 @@ impl Broker {
             PeerEvent::Message(client, message) => self.queue.client_message(client, message),
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
-                self.queue.client_joined(peer.id, peer.routing_id.clone(), lock_step);
+                self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
             }
             PeerEvent::Left(client, _) => self.queue.client_left(client.id),
             _ => {}

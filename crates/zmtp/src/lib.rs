@@ -135,6 +135,8 @@ mod limits;
 mod message;
 pub mod proto;
 #[cfg(feature = "tokio")]
+mod sizes;
+#[cfg(feature = "tokio")]
 mod socket;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -2,6 +2,8 @@
 
 mod convert;
 mod parts;
+mod prefix;
+mod short;
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,17 +13,20 @@ use bytes::{Buf, BufMut, Bytes};
 pub use convert::IntoParts;
 pub use parts::Parts;
 use parts::split_part;
+use short::{SHORT_MAX, Short};
 
-use crate::proto::FrameHeader;
+use crate::proto::{FrameHeader, Transmit};
 
 /// Parts up to this size share one buffer with their headers; a larger one keeps the buffer it
 /// came in and is never copied.
 const SHARE_MIN: usize = 2048;
 
-/// A multipart message. Cloning it shares the payload.
+/// A multipart message. Cloning it shares the payload, unless it is so short that the message holds it
+/// itself.
 ///
 /// It holds the encoded frames, so that a received message is one buffer however many parts it
-/// has, and forwarding it re-encodes nothing.
+/// has, and forwarding it re-encodes nothing. Frames of up to 53 bytes together, headers included, need
+/// no buffer.
 ///
 /// ```
 /// use zmtp::Message;
@@ -30,29 +35,37 @@ const SHARE_MIN: usize = 2048;
 /// assert_eq!(message.len(), 3);
 /// assert_eq!(message.part(2), Some(&b"body"[..]));
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Message {
-    /// The first chunk of the wire form; `tail` has the others. A chunk holds whole frames, except
-    /// that it may end with a header whose body is exactly the next chunk. Frames have the
-    /// shortest header, and MORE on all but the last.
-    head: Bytes,
-    tail: Vec<Bytes>,
-    len: usize,
+    frames: Frames,
+}
+
+/// The wire form. Frames have the shortest header, and MORE on all but the last.
+#[derive(Clone)]
+enum Frames {
+    Short(Short),
+    /// A chunk holds whole frames, except that it may end with a header whose body is exactly the next
+    /// chunk.
+    Chunks {
+        head: Bytes,
+        tail: Vec<Bytes>,
+        len: usize,
+    },
 }
 
 impl Message {
     /// A message without parts. It cannot be sent until a part is added.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { frames: Frames::Short(Short::EMPTY) }
     }
 
-    /// A message of copies of `parts`, in one allocation.
+    /// A message of copies of `parts`, in one allocation at most.
     pub fn copy_from<T: AsRef<[u8]>>(parts: &[T]) -> Self {
-        Self { head: encode_parts(parts, false, &[]), tail: Vec::new(), len: parts.len() }
+        Self::encode(parts, false, &[], Vec::new(), parts.len())
     }
 
-    /// In one allocation, unless a part is so large that it is not copied.
+    /// In one allocation at most, unless a part is so large that it is not copied.
     fn from_parts(parts: &[Bytes]) -> Self {
         if parts.iter().all(|part| part.len() < SHARE_MIN) {
             return Self::copy_from(parts);
@@ -73,14 +86,46 @@ impl Message {
             chunks.push(scratch.into());
         }
         let head = chunks.remove(0);
-        Self { head, tail: chunks, len: parts.len() }
+        Self { frames: Frames::Chunks { head, tail: chunks, len: parts.len() } }
     }
 
-    /// `chunks` must be the wire form of `len` parts, as described at [`Message`]'s fields.
+    /// Encodes `parts`, the last with MORE if `more`, and then `rest`, in one exact allocation if they do
+    /// not fit into the message itself. `tail` and they are the wire form of `len` parts.
+    fn encode<T: AsRef<[u8]>>(
+        parts: &[T],
+        more: bool,
+        rest: &[u8],
+        tail: Vec<Bytes>,
+        len: usize,
+    ) -> Self {
+        let size = parts.iter().map(|part| FrameHeader::part_size(part.as_ref().len()));
+        let size = size.sum::<usize>() + rest.len();
+        let fits = tail.is_empty() && size <= SHORT_MAX;
+        let frames = if fits {
+            Frames::Short(Short::with(size, len, |mut out| {
+                encode_parts(parts, more, rest, &mut out)
+            }))
+        } else {
+            let mut head = Vec::with_capacity(size);
+            encode_parts(parts, more, rest, &mut head);
+            Frames::Chunks { head: head.into(), tail, len }
+        };
+        Self { frames }
+    }
+
+    /// `chunks` must be the wire form of `len` parts, as described at [`Frames`].
     pub(crate) fn from_wire(head: Bytes, tail: Vec<Bytes>, len: usize) -> Self {
-        let message = Self { head, tail, len };
+        let message = Self { frames: Frames::Chunks { head, tail, len } };
         debug_assert_eq!(message.parts().count(), len, "as many parts as frames");
         message
+    }
+
+    /// A copy of the wire form of `len` parts, if that takes no allocation.
+    #[inline]
+    pub(crate) fn from_short_wire(frames: &[u8], len: usize) -> Option<Self> {
+        let fits = frames.len() <= SHORT_MAX;
+        let copy = |out: &mut [u8]| out.copy_from_slice(frames);
+        fits.then(|| Self { frames: Frames::Short(Short::with(frames.len(), len, copy)) })
     }
 
     /// A message of its frames as this side has encoded them.
@@ -92,20 +137,29 @@ impl Message {
 
     /// How many parts there are.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
-        self.len
+        match &self.frames {
+            Frames::Short(short) => short.len(),
+            Frames::Chunks { len, .. } => *len,
+        }
     }
 
     /// Whether there is no part at all.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// The parts in order.
     #[must_use]
+    #[inline]
     pub fn parts(&self) -> Parts<'_> {
-        Parts::new(&self.head, &self.tail, self.len)
+        match &self.frames {
+            Frames::Short(short) => Parts::new(short.frames(), &[], short.len()),
+            Frames::Chunks { head, tail, len } => Parts::new(head, tail, *len),
+        }
     }
 
     /// The parts in order: the name by which iterators are expected.
@@ -130,70 +184,56 @@ impl Message {
     #[must_use]
     #[inline]
     pub fn wire_size(&self) -> usize {
-        self.tail.iter().fold(self.head.len(), |size, chunk| size + chunk.len())
+        match &self.frames {
+            Frames::Short(short) => short.frames().len(),
+            Frames::Chunks { head, tail, .. } => {
+                tail.iter().fold(head.len(), |size, chunk| size + chunk.len())
+            }
+        }
     }
 
-    /// Takes the first part off. It shares the message's buffer.
+    /// Takes the first part off. It shares the message's buffer, if that has one.
     pub fn pop_front(&mut self) -> Option<Bytes> {
-        let (header, size) = FrameHeader::decode(&self.head).ok()??;
-        self.head.advance(size);
-        self.len -= 1;
-        let body = if self.head.is_empty() && header.len > 0 {
-            self.next_chunk()
-        } else {
-            let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-            self.head.split_to(len.min(self.head.len()))
+        let part = match &mut self.frames {
+            Frames::Short(short) => split_part(short.frames())?.0.map(Bytes::copy_from_slice)?,
+            Frames::Chunks { head, tail, .. } => match split_part(head)? {
+                (Some(body), _) => head.slice_ref(body),
+                (None, _) => tail.first()?.clone(),
+            },
         };
-        if self.head.is_empty() {
-            self.head = self.next_chunk();
-        }
-        Some(body)
+        self.skip_one();
+        Some(part)
     }
 
     /// Drops the first `count` parts, or all if there are fewer.
+    #[inline]
     pub fn skip(&mut self, count: usize) {
-        for _ in 0..count.min(self.len) {
+        for _ in 0..count.min(self.len()) {
             self.skip_one();
         }
     }
 
+    #[inline]
     fn skip_one(&mut self) {
-        let Some((body, rest)) = split_part(&self.head) else { return };
-        let advance = self.head.len() - rest.len();
-        let elsewhere = body.is_none();
-        self.head.advance(advance);
-        self.len -= 1;
-        if elsewhere {
-            self.next_chunk();
+        match &mut self.frames {
+            Frames::Short(short) => {
+                let Some((_, rest)) = split_part(short.frames()) else { return };
+                let size = short.frames().len() - rest.len();
+                short.skip(size);
+            }
+            Frames::Chunks { head, tail, len } => {
+                let Some((body, rest)) = split_part(head) else { return };
+                let (size, elsewhere) = (head.len() - rest.len(), body.is_none());
+                head.advance(size);
+                *len -= 1;
+                if elsewhere {
+                    next_chunk(tail);
+                }
+                if head.is_empty() {
+                    *head = next_chunk(tail);
+                }
+            }
         }
-        if self.head.is_empty() {
-            self.head = self.next_chunk();
-        }
-    }
-
-    fn next_chunk(&mut self) -> Bytes {
-        if self.tail.is_empty() { Bytes::new() } else { self.tail.remove(0) }
-    }
-
-    /// A message of copies of `parts` followed by the parts of this one.
-    #[must_use]
-    pub fn prefixed<T: AsRef<[u8]>>(&self, parts: &[T]) -> Self {
-        if parts.is_empty() {
-            return self.clone();
-        }
-        let len = self.len + parts.len();
-        if self.head.len() < SHARE_MIN {
-            let head = encode_parts(parts, self.len > 0, &self.head);
-            return Self { head, tail: self.tail.clone(), len };
-        }
-        let head = encode_parts(parts, true, &[]);
-        let tail = self.chunks().cloned().collect();
-        Self { head, tail, len }
-    }
-
-    /// Puts copies of `parts` in front.
-    pub fn prepend<T: AsRef<[u8]>>(&mut self, parts: &[T]) {
-        *self = self.prefixed(parts);
     }
 
     /// Adds a part at the end. Takes time linear in the number of parts; collect them instead
@@ -204,32 +244,42 @@ impl Message {
         *self = parts.into_iter().collect();
     }
 
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        std::iter::once(&self.head).chain(&self.tail)
-    }
-
-    pub(crate) fn into_chunks(self) -> (Bytes, Vec<Bytes>) {
-        (self.head, self.tail)
+    /// Hands the wire form over, chunk by chunk.
+    #[inline]
+    pub(crate) fn encode_into(self, output: &mut Transmit) {
+        match self.frames {
+            Frames::Short(short) => output.scratch().extend_from_slice(short.frames()),
+            Frames::Chunks { head, tail, .. } => {
+                output.push(head);
+                for chunk in tail {
+                    output.push(chunk);
+                }
+            }
+        }
     }
 }
 
-/// Encodes `parts`, the last with MORE if `more`, and then `rest`, in one exact allocation.
-fn encode_parts<T: AsRef<[u8]>>(parts: &[T], more: bool, rest: &[u8]) -> Bytes {
-    let header = |i: usize, part: &[u8]| FrameHeader::part(part.len(), more || i + 1 < parts.len());
-    let sizes = parts.iter().map(AsRef::as_ref).enumerate();
-    let size: usize = sizes.map(|(i, part)| header(i, part).size() + part.len()).sum();
-    let mut out = Vec::with_capacity(size + rest.len());
+fn encode_parts<T: AsRef<[u8]>>(parts: &[T], more: bool, rest: &[u8], out: &mut impl BufMut) {
     for (i, part) in parts.iter().map(AsRef::as_ref).enumerate() {
-        header(i, part).encode(&mut out);
+        FrameHeader::part(part.len(), more || i + 1 < parts.len()).encode(out);
         out.put_slice(part);
     }
     out.put_slice(rest);
-    out.into()
+}
+
+fn next_chunk(tail: &mut Vec<Bytes>) -> Bytes {
+    if tail.is_empty() { Bytes::new() } else { tail.remove(0) }
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl PartialEq for Message {
     fn eq(&self, other: &Self) -> bool {
-        self.len == other.len && self.parts().eq(other.parts())
+        self.len() == other.len() && self.parts().eq(other.parts())
     }
 }
 
@@ -237,7 +287,7 @@ impl Eq for Message {}
 
 impl Hash for Message {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.len.hash(state);
+        self.len().hash(state);
         self.parts().for_each(|part| part.hash(state));
     }
 }
@@ -256,8 +306,8 @@ impl fmt::Debug for Message {
                 write!(f, "… {} bytes", part.len())?;
             }
         }
-        if self.len > PARTS {
-            write!(f, ", … {} parts", self.len)?;
+        if self.len() > PARTS {
+            write!(f, ", … {} parts", self.len())?;
         }
         f.write_str("]")
     }

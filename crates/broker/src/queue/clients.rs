@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use zmtp::PeerId;
+use zmtp::{Message, PeerId};
 
 use super::Request;
 use crate::peer_map::PeerMap;
@@ -20,7 +19,8 @@ pub(super) struct Clients {
 
 #[derive(Debug)]
 struct Client {
-    label: Bytes,
+    /// An empty part and what a worker sees as the client's address.
+    prefix: Message,
     lock_step: bool,
     waiting: VecDeque<Request>,
     /// The worker that has the request of a lock-step client.
@@ -28,10 +28,11 @@ struct Client {
 }
 
 impl Clients {
-    pub(super) fn join(&mut self, id: PeerId, label: Bytes, lock_step: bool) {
+    pub(super) fn join(&mut self, id: PeerId, label: &[u8], lock_step: bool) {
         // Most have one request at a time.
         let waiting = VecDeque::with_capacity(1);
-        let client = Client { label, lock_step, waiting, running: None };
+        let prefix = Message::copy_from(&[b"", label]);
+        let client = Client { prefix, lock_step, waiting, running: None };
         self.by_id.insert(id, client);
     }
 
@@ -50,9 +51,10 @@ impl Clients {
         self.by_id.get(id).is_some()
     }
 
-    /// What a worker sees as the client's address.
-    pub(super) fn label(&self, id: PeerId) -> Option<&[u8]> {
-        self.by_id.get(id).map(|client| &*client.label)
+    /// What a request of the client has in front when a worker gets it: an empty part, and what the worker
+    /// sees as the client's address.
+    pub(super) fn prefix(&self, id: PeerId) -> Option<&Message> {
+        self.by_id.get(id).map(|client| &client.prefix)
     }
 
     /// The worker whose job is void because its lock-step client asks again.

@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     fn join_client(&mut self, i: usize, lock_step: bool) {
-        self.queue.client_joined(self.ids[i], format!("C{i}").into(), lock_step);
+        self.queue.client_joined(self.ids[i], format!("C{i}").as_bytes(), lock_step);
     }
 
     fn join_worker(&mut self, i: usize) {
@@ -153,7 +153,7 @@ fn what_stands_in_front_of_the_delimiter_stays_with_the_queue() {
 #[test]
 fn a_client_called_ready_gets_its_replies() {
     let mut fixture = Fixture::with(0, 1);
-    fixture.queue.client_joined(fixture.ids[0], "READY".into(), true);
+    fixture.queue.client_joined(fixture.ids[0], b"READY", true);
     fixture.client_sends(0, &["", "x"]);
     assert_eq!(fixture.actions(), ["W0 <- |READY||x"]);
     fixture.worker_sends(0, &["", "READY", "", "READY"]);
@@ -368,7 +368,7 @@ proptest! {
             match op {
                 Op::ClientJoins(i) if clients.insert(i) => {
                     // Even ones are REQ.
-                    queue.client_joined(all[i], format!("C{i}").into(), i % 2 == 0);
+                    queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
                 }
                 Op::ClientLeaves(i) if clients.remove(&i) => queue.client_left(all[i]),
                 Op::Asks(i) if clients.contains(&i) => {

@@ -282,7 +282,10 @@ impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
         }
         // Before its task has been here for the first time, it will come.
         let Some(task) = driver.task.take() else { return };
-        if let Poll::Ready(reason) = driver.poll_end(&mut Context::from_waker(&task), false) {
+        let cx = &mut Context::from_waker(&task);
+        if !driver.poll_at_rest(cx)
+            && let Poll::Ready(reason) = driver.poll_end(cx, false)
+        {
             driver.over = Some(reason);
             task.wake_by_ref();
         }

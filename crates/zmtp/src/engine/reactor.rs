@@ -13,11 +13,12 @@
 //! to parse it does.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll as TaskPoll;
+use std::task::{Context, Poll as TaskPoll, ready};
 use std::time::Duration;
 
 use mio::event::Event;
@@ -25,13 +26,19 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
-use tokio_util::sync::CancellationToken;
+use tokio::task::AbortHandle;
 
 /// Events before other tasks have their turn.
 const EVENTS: usize = 128;
 
 /// Those of all runtimes that have connections.
-static REACTORS: Mutex<Vec<(Id, Arc<Reactor>)>> = Mutex::new(Vec::new());
+static REACTORS: Mutex<Vec<Running>> = Mutex::new(Vec::new());
+
+struct Running {
+    runtime: Id,
+    reactor: Arc<Reactor>,
+    task: AbortHandle,
+}
 
 /// What is to be told.
 pub(super) trait Ready: Send + Sync {
@@ -60,8 +67,6 @@ impl From<&Event> for Readiness {
 pub(super) struct Reactor {
     registry: Registry,
     members: Mutex<Members>,
-    /// Ends the task.
-    stop: CancellationToken,
 }
 
 #[derive(Default)]
@@ -107,12 +112,13 @@ impl Place {
     /// Has `member` told what the system says from now on, by the runtime that this is called in.
     pub(super) fn take(member: Arc<dyn Ready>) -> io::Result<(Self, Membership)> {
         let mut reactors = lock(&REACTORS);
-        let id = Handle::current().id();
-        let reactor = if let Some((_, known)) = reactors.iter().find(|(of, _)| *of == id) {
-            known.clone()
+        let runtime = Handle::current().id();
+        let known = reactors.iter().find(|running| running.runtime == runtime);
+        let reactor = if let Some(known) = known {
+            known.reactor.clone()
         } else {
-            let reactor = Reactor::start()?;
-            reactors.push((id, reactor.clone()));
+            let (reactor, task) = Reactor::start()?;
+            reactors.push(Running { runtime, reactor: reactor.clone(), task });
             reactor
         };
         let slot = lock(&reactor.members).insert(member);
@@ -152,8 +158,8 @@ impl Drop for Membership {
         let mut members = lock(&reactor.members);
         let member = members.remove(*slot);
         if members.is_empty() {
-            reactors.retain(|(_, other)| !Arc::ptr_eq(other, reactor));
-            reactor.stop.cancel();
+            let end = reactors.extract_if(.., |other| Arc::ptr_eq(&other.reactor, reactor));
+            end.for_each(|running| running.task.abort());
         }
         drop((members, reactors));
         // The connection may end with this, which takes other locks.
@@ -162,36 +168,47 @@ impl Drop for Membership {
 }
 
 impl Reactor {
-    fn start() -> io::Result<Arc<Self>> {
+    fn start() -> io::Result<(Arc<Self>, AbortHandle)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let (members, stop) = Default::default();
-        let reactor = Arc::new(Self { registry, members, stop });
+        let reactor = Arc::new(Self { registry, members: Mutex::default() });
         #[allow(
             deprecated,
             reason = "sound for a `Poll`, which owns its descriptor, and the other constructor is not safe to call"
         )]
-        let poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
-        tokio::spawn(reactor.clone().run(poll));
-        Ok(reactor)
+        let mut poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
+        let mut events = Events::with_capacity(EVENTS);
+        let told = reactor.clone();
+        let task = tokio::spawn(poll_fn(move |cx| told.poll_events(cx, &mut poll, &mut events)));
+        Ok((reactor, task.abort_handle()))
     }
 
-    async fn run(self: Arc<Self>, mut poll: AsyncFd<Poll>) {
-        let mut events = Events::with_capacity(EVENTS);
-        let turn = async {
-            while let Ok(mut guard) = poll.readable_mut().await {
-                loop {
-                    let polled = guard.get_inner_mut().poll(&mut events, Some(Duration::ZERO));
-                    if polled.is_err() || events.is_empty() {
-                        break;
-                    }
-                    self.tell(&events);
-                    yield_now().await;
-                }
+    /// Ready only if the runtime tells of no more events.
+    fn poll_events(
+        &self,
+        cx: &mut Context<'_>,
+        poll: &mut AsyncFd<Poll>,
+        events: &mut Events,
+    ) -> TaskPoll<()> {
+        loop {
+            let Ok(mut guard) = ready!(poll.poll_read_ready_mut(cx)) else {
+                return TaskPoll::Ready(());
+            };
+            if guard.get_inner_mut().poll(events, Some(Duration::ZERO)).is_err() {
+                events.clear();
+            }
+            // Of what comes later the runtime tells anew. Where there is much, more has come meanwhile, and
+            // to look again after the others had their turn spares asking the runtime.
+            let much = events.iter().nth(1).is_some();
+            if !much {
                 guard.clear_ready();
             }
-        };
-        self.stop.run_until_cancelled(turn).await;
+            self.tell(events);
+            if much {
+                cx.waker().wake_by_ref();
+                return TaskPoll::Pending;
+            }
+        }
     }
 
     /// Members are told with the lock held, which is taken only to come and go.
@@ -216,17 +233,4 @@ impl Reactor {
             }
         }
     }
-}
-
-/// Lets others have their turn without asking the runtime's own events first.
-async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return TaskPoll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        TaskPoll::Pending
-    })
-    .await;
 }

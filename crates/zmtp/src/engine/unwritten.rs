@@ -6,9 +6,7 @@ use bytes::Buf;
 
 use crate::message::Message;
 use crate::proto::Transmit;
-
-/// Room for this many sizes is kept while there are none.
-const KEEP_MAX: usize = 1024;
+use crate::sizes::Sizes;
 
 /// Which messages are among the bytes that are to be written. Those of which no byte was can be taken
 /// out again, and wait for another connection.
@@ -17,32 +15,28 @@ const KEEP_MAX: usize = 1024;
 /// end with theirs.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    /// Sizes of the messages that have not been written whole, in order.
-    sizes: VecDeque<usize>,
-    bytes: usize,
+    /// Of the messages that have not been written whole.
+    sizes: Sizes,
 }
 
 impl Unwritten {
     /// A message of this size was put behind all else.
+    #[inline]
     pub(super) fn push(&mut self, size: usize) {
-        self.sizes.push_back(size);
-        self.bytes += size;
+        self.sizes.push(size);
     }
 
     /// So many bytes remain.
+    #[inline]
     pub(super) fn note_remaining(&mut self, remaining: usize) {
         if remaining == 0 {
             self.sizes.clear();
-            self.bytes = 0;
+            return;
         }
-        while let Some(&first) = self.sizes.front()
-            && self.bytes - first >= remaining
+        while let Some(first) = self.sizes.first()
+            && self.sizes.sum() - first >= remaining
         {
-            self.sizes.pop_front();
-            self.bytes -= first;
-        }
-        if self.sizes.is_empty() && self.sizes.capacity() > KEEP_MAX {
-            self.sizes = VecDeque::new();
+            self.sizes.pop();
         }
     }
 
@@ -51,12 +45,12 @@ impl Unwritten {
     pub(super) fn take(&mut self, transmit: &mut Transmit) -> (VecDeque<Message>, usize) {
         let remaining = transmit.remaining();
         let mut cut_off = 0;
-        if self.bytes > remaining {
-            self.bytes -= self.sizes.pop_front().unwrap_or_default();
-            cut_off = remaining.saturating_sub(self.bytes);
+        if self.sizes.sum() > remaining {
+            self.sizes.pop();
+            cut_off = remaining.saturating_sub(self.sizes.sum());
         }
-        transmit.advance(remaining.saturating_sub(self.bytes));
-        let messages = self.sizes.drain(..).map(|size| {
+        transmit.advance(remaining.saturating_sub(self.sizes.sum()));
+        let messages = std::iter::from_fn(|| self.sizes.pop()).map(|size| {
             let size = size.min(transmit.remaining());
             Message::from_frames(transmit.copy_to_bytes(size))
         });

@@ -8,12 +8,13 @@ fn large(byte: u8) -> Bytes {
     vec![byte; SHARE_MIN].into()
 }
 
-/// A message of these parts in each way it can come to be: collected, received, and put together
-/// from the back.
+/// A message of these parts in each way it can come to be: collected, received, put together from the
+/// back and from the front, and of two.
 fn shapes(parts: &[Bytes]) -> Vec<Message> {
     let collected: Message = parts.iter().cloned().collect();
-    let wire: Vec<u8> = collected.chunks().flatten().copied().collect();
-    let received = Message::from_wire(wire.into(), Vec::new(), parts.len());
+    let wire = wire(&collected);
+    let received = Message::from_short_wire(&wire, parts.len())
+        .unwrap_or_else(|| Message::from_wire(wire.into(), Vec::new(), parts.len()));
     let mut prepended = Message::new();
     for part in parts.iter().rev() {
         prepended.prepend(&[part]);
@@ -22,11 +23,16 @@ fn shapes(parts: &[Bytes]) -> Vec<Message> {
     for part in parts {
         pushed.push_back(part.clone());
     }
-    vec![collected, received, prepended, pushed]
+    let collect = |parts: &[Bytes]| parts.iter().cloned().collect::<Message>();
+    let joined =
+        (0..=parts.len()).map(|at| collect(&parts[..at]).followed_by(&collect(&parts[at..])));
+    [collected, received, prepended, pushed].into_iter().chain(joined).collect()
 }
 
 fn wire(message: &Message) -> Vec<u8> {
-    message.chunks().flatten().copied().collect()
+    let mut output = Transmit::default();
+    message.clone().encode_into(&mut output);
+    output.copy_to_bytes(output.remaining()).into()
 }
 
 #[test]
@@ -103,6 +109,13 @@ proptest! {
             skipped.skip(skip);
             let rest: Vec<Bytes> = skipped.into_iter().collect();
             prop_assert_eq!(&rest[..], &parts[skip.min(parts.len())..]);
+            for front in shapes(&parts[..skip.min(parts.len())]) {
+                let mut stripped = message.clone();
+                prop_assert!(stripped.strip_prefix(&front));
+                prop_assert_eq!(wire(&stripped), wire(&rest.iter().cloned().collect()));
+                let other = front.followed_by(&"no part of it".into());
+                prop_assert!(!stripped.strip_prefix(&other) && stripped.len() == rest.len());
+            }
         }
     }
 }

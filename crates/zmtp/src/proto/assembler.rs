@@ -108,25 +108,32 @@ impl Assembler {
 
     /// Goes over whole parts of up to 255 bytes, which most are. Says whether the last of a message is
     /// among them; if not, what stops it is looked at in full.
+    #[inline]
     fn scan_short(&mut self, bytes: &[u8]) -> bool {
         const MORE: u8 = FrameFlags::MORE.bits();
         let Limits { max_message_size, max_frame_size, max_frames, .. } = self.limits;
-        while let Some(&[flags @ (0 | MORE), len, ref rest @ ..]) = bytes.get(self.scanned..) {
-            let body = usize::from(len);
-            let overhead = if self.frames == 0 { 0 } else { FRAME_OVERHEAD };
-            let cost = self.cost.saturating_add(body + overhead);
-            let fits = body <= max_frame_size && cost <= max_message_size;
-            if rest.len() < body || !fits || self.frames >= max_frames {
-                return false;
+        let (mut rest, before) = (bytes.get(self.scanned..).unwrap_or_default(), self.scanned);
+        let (mut frames, mut cost, mut ends) = (self.frames, self.cost, false);
+        while let [flags @ (0 | MORE), len, behind @ ..] = rest
+            && let Some(next) = behind.get(usize::from(*len)..)
+        {
+            let overhead = if frames == 0 { 0 } else { FRAME_OVERHEAD };
+            let body = usize::from(*len);
+            let fits = body <= max_frame_size && cost + body + overhead <= max_message_size;
+            if !fits || frames >= max_frames {
+                break;
             }
-            self.scanned += 2 + body;
-            self.frames += 1;
-            self.cost += body + FRAME_OVERHEAD;
-            if flags != MORE {
-                return true;
+            rest = next;
+            frames += 1;
+            cost += body + FRAME_OVERHEAD;
+            if *flags != MORE {
+                ends = true;
+                break;
             }
         }
-        false
+        self.scanned = bytes.len().max(before) - rest.len();
+        (self.frames, self.cost) = (frames, cost);
+        ends
     }
 
     /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
@@ -172,6 +179,11 @@ impl Assembler {
         self.cost = 0;
         if self.chunks.is_empty() && self.copied.is_empty() {
             let size = std::mem::take(&mut self.scanned);
+            let wire = input.bytes().get(..size).unwrap_or_default();
+            if let Some(message) = Message::from_short_wire(wire, frames) {
+                input.skip(size);
+                return message;
+            }
             return Message::from_wire(input.take(size), Vec::new(), frames);
         }
         self.cut(input);

@@ -149,18 +149,13 @@ impl Connection {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
-        let received = self.input.len().saturating_sub(self.looked_at);
         if let Some(pulse) = &mut self.pulse {
-            pulse.note_received(received);
+            pulse.note_received(self.input.len().saturating_sub(self.looked_at));
         }
+        let before = self.input.len();
+        let event = if self.input.is_ripe() { self.advance() } else { Ok(None) };
         self.looked_at = self.input.len();
-        if !self.input.is_ripe() {
-            return Ok(None);
-        }
-        let event = self.advance();
-        let taken = self.looked_at.saturating_sub(self.input.len());
-        self.seen_ahead = self.seen_ahead.saturating_sub(taken);
-        self.looked_at = self.input.len();
+        self.seen_ahead = self.seen_ahead.saturating_sub(before - self.looked_at);
         if let Err(error) = &event {
             self.state = State::Failed(error.clone());
         }
@@ -190,6 +185,7 @@ impl Connection {
         self.seen_ahead = at;
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<Option<Event>, ProtocolError> {
         loop {
             match self.state {
@@ -307,11 +303,7 @@ impl Connection {
         let kind = match self.state {
             State::Traffic if message.is_empty() => SendErrorKind::Empty,
             State::Traffic => {
-                let (head, tail) = message.into_chunks();
-                self.output.push(head);
-                for chunk in tail {
-                    self.output.push(chunk);
-                }
+                message.encode_into(&mut self.output);
                 return Ok(());
             }
             State::Failed(_) => SendErrorKind::Closed,

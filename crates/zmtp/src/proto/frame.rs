@@ -48,6 +48,11 @@ impl FrameHeader {
         Self::shortest(if more { FrameFlags::MORE } else { FrameFlags::empty() }, len)
     }
 
+    /// Bytes of a message part of `len` bytes with its header.
+    pub(crate) fn part_size(len: usize) -> usize {
+        Self::part(len, false).size() + len
+    }
+
     /// The header of a command of `len` bytes, in the shortest form.
     #[must_use]
     pub fn command(len: usize) -> Self {

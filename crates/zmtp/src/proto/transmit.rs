@@ -25,7 +25,7 @@ pub struct Transmit {
 
 impl Transmit {
     #[inline]
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    pub(crate) fn push(&mut self, chunk: Bytes) {
         if chunk.len() <= COPY_MAX {
             self.copied.put_slice(&chunk);
             return;
@@ -43,7 +43,7 @@ impl Transmit {
     }
 
     /// Where small pieces are written.
-    pub(super) fn scratch(&mut self) -> &mut BytesMut {
+    pub(crate) fn scratch(&mut self) -> &mut BytesMut {
         &mut self.copied
     }
 

@@ -6,10 +6,13 @@ use std::task::Waker;
 
 use tokio::time::Instant;
 
+use super::budget::Budget;
 use super::outlet::{EndpointId, Lane};
 use super::peer::{LeaveReason, Origin, Peer};
 use super::write_in_place::WriteInPlace;
+use crate::config::Config;
 use crate::message::Message;
+use crate::sizes::Sizes;
 
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
@@ -26,8 +29,7 @@ pub(super) struct Entry {
     /// Bytes of a message that is not complete.
     pub(super) unfinished: usize,
     /// Sizes of the messages the application has received and not released, in order.
-    pub(super) held: VecDeque<usize>,
-    pub(super) held_bytes: usize,
+    pub(super) held: Sizes,
     pub(super) outbox: Queue,
     /// Writes to the connection without its task.
     pub(super) writer: Option<Weak<dyn WriteInPlace>>,
@@ -100,8 +102,7 @@ impl Entry {
             peer: None,
             inbox: Queue::default(),
             unfinished: 0,
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Sizes::default(),
             outbox: Queue::default(),
             writer: None,
             task: None,
@@ -128,6 +129,27 @@ impl Entry {
     /// Whether more may be sent to it.
     pub(super) fn is_open(&self) -> bool {
         self.is_live() && self.finish_by.is_none()
+    }
+
+    /// Puts a message into the inbox, if there is room for it.
+    #[inline]
+    pub(super) fn take_in(
+        &mut self,
+        message: Message,
+        config: &Config,
+        budget: &mut Budget,
+    ) -> Result<(), Message> {
+        let count = self.inbox.messages.len() + self.held.len();
+        let size = message.wire_size();
+        let bytes = self.inbox.bytes.saturating_add(self.held.sum());
+        let fits = bytes.saturating_add(size) <= config.recv_hwm_bytes && budget.has_room(size);
+        let alone = count == 0;
+        if count >= config.recv_hwm || !(fits || alone) {
+            return Err(message);
+        }
+        budget.enqueue(size);
+        self.inbox.push(message, size);
+        Ok(())
     }
 
     pub(super) fn has_more_to_report(&self) -> bool {

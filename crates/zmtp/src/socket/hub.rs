@@ -189,6 +189,9 @@ impl Hub {
         messages: &mut Vec<(PeerId, Message)>,
         failed: &mut Vec<(PeerId, SendError)>,
     ) {
+        if messages.is_empty() {
+            return;
+        }
         let mut writers = Vec::with_capacity(messages.len());
         let mut table = self.table();
         for (peer, message) in messages.drain(..) {
@@ -321,6 +324,11 @@ impl Link {
         task: &Waker,
     ) -> Order {
         self.hub.table().exchange(self.id, incoming, outgoing, task)
+    }
+
+    /// Hands a message over. It comes back if there is no room for it, or something else to be done.
+    pub(crate) fn deliver(&self, message: Message) -> Result<(), Message> {
+        self.hub.table().deliver(self.id, message)
     }
 
     /// Whether a new connection begins with an empty message.

@@ -225,6 +225,9 @@ impl Router {
 
     /// [`release`](Self::release)s one message of each of these peers.
     pub fn release_many(&self, peers: &[PeerId]) {
+        if peers.is_empty() {
+            return;
+        }
         let mut table = self.hub.table();
         for &peer in peers {
             table.release(peer, 1);

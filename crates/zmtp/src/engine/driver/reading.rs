@@ -1,5 +1,6 @@
 //! The half of a connection that reads.
 
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -20,6 +21,45 @@ const HOLD_STEP: usize = 64 << 10;
 const READ_AHEAD: usize = 64 << 10;
 
 impl<S: Transport> Driver<S> {
+    /// The short way of what mostly happens: nothing is under way, one message arrives, and there is room
+    /// for it. Says whether nothing is under way after that either; if not, it is seen to by the long way.
+    #[inline]
+    pub(super) fn poll_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
+        let in_traffic = self.link.has_joined() && self.end == End::NotYet;
+        let fails = self.ended || self.broken.is_some();
+        let holds = !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0;
+        let rests = in_traffic && !fails && !holds && !self.has_to_write() && !self.has_deadline();
+        rests && self.with_input(|this| this.take_message(cx))
+    }
+
+    fn take_message(&mut self, cx: &mut Context<'_>) -> bool {
+        let input = self.connection.receive();
+        match self.stream.poll_read(cx, input) {
+            Poll::Pending => return true,
+            Poll::Ready(read) => self.note_read(read),
+        }
+        // It has joined, so there is nothing to fail but the peer, which is noted.
+        if let Ok(Some(message)) = self.parse_one() {
+            // Several are handed over together.
+            let delivered = if self.parsed { self.link.deliver(message) } else { Err(message) };
+            self.incoming.extend(delivered.err());
+        }
+        let under_way = !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0;
+        !(under_way || self.ended || self.stream.may_read_on() || self.has_to_write())
+    }
+
+    fn note_read(&mut self, read: io::Result<usize>) {
+        match read {
+            Ok(0) => self.ended = true,
+            Ok(_) => self.parsed = false,
+            Err(error) => {
+                // What has been read is delivered first.
+                self.broken.get_or_insert(error.into());
+                self.ended = true;
+            }
+        }
+    }
+
     /// What waits here is not joined by more, unless to see whether the peer leaves.
     pub(super) fn may_read(&self) -> bool {
         if self.incoming.is_empty() { self.parsed } else { self.connection.buffered() < READ_AHEAD }
@@ -35,25 +75,15 @@ impl<S: Transport> Driver<S> {
         }
         for _ in 0..2 {
             let input = self.connection.receive();
-            match self.stream.poll_read(cx, input) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(0)) => self.ended = true,
-                Poll::Ready(Ok(_)) => {
-                    self.parsed = false;
-                    if input.len() < input.capacity() {
-                        if self.stream.may_read_on() {
-                            continue;
-                        }
-                        return false;
-                    }
-                }
-                Poll::Ready(Err(error)) => {
-                    // What has been read is delivered first.
-                    self.broken.get_or_insert(error.into());
-                    self.ended = true;
-                }
+            let Poll::Ready(read) = self.stream.poll_read(cx, input) else { return false };
+            let is_full = input.len() == input.capacity();
+            self.note_read(read);
+            if self.ended || is_full {
+                break;
             }
-            break;
+            if !self.stream.may_read_on() {
+                return false;
+            }
         }
         !self.ended
     }
@@ -75,23 +105,30 @@ impl<S: Transport> Driver<S> {
         !self.parsed && self.incoming.len() < BATCH
     }
 
-    /// An error is the end of the stream: what came before it is delivered first.
     pub(super) fn parse(&mut self) -> Result<(), LeaveReason> {
         while self.may_parse() {
-            match self.connection.next_event() {
-                Ok(Some(Event::Message(message))) => {
-                    self.incoming.push_back(message);
-                    self.parsed = !self.connection.may_have_event();
-                }
-                Ok(Some(Event::Ready(info))) => self.join(info)?,
-                Ok(None) => self.parsed = true,
-                Err(error) => {
-                    self.broken = Some(error.into());
-                    (self.parsed, self.ended) = (true, true);
-                }
-            }
+            let message = self.parse_one()?;
+            self.incoming.extend(message);
         }
         Ok(())
+    }
+
+    /// An error of the peer is the end of the stream: what came before it is delivered first.
+    #[inline]
+    fn parse_one(&mut self) -> Result<Option<Message>, LeaveReason> {
+        match self.connection.next_event() {
+            Ok(Some(Event::Message(message))) => {
+                self.parsed = !self.connection.may_have_event();
+                return Ok(Some(message));
+            }
+            Ok(Some(Event::Ready(info))) => self.join(info)?,
+            Ok(None) => self.parsed = true,
+            Err(error) => {
+                self.broken = Some(error.into());
+                (self.parsed, self.ended) = (true, true);
+            }
+        }
+        Ok(None)
     }
 
     fn join(&mut self, info: Arc<PeerInfo>) -> Result<(), LeaveReason> {

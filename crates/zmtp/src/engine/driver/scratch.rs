@@ -21,6 +21,17 @@ struct Scratch {
 }
 
 impl<S> Driver<S> {
+    /// As [`with_scratch`](Self::with_scratch), for an act that needs no queues.
+    #[inline]
+    pub(super) fn with_input<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.connection.borrow(&mut scratch.input);
+            let result = act(self);
+            self.connection.give_back(&mut scratch.input);
+            result
+        })
+    }
+
     /// Lends the connection what it needs for `act`, as far as it holds nothing of its own. What it
     /// has put there and needs later stays with it.
     pub(super) fn with_scratch<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {

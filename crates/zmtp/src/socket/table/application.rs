@@ -14,48 +14,65 @@ use crate::socket::peer::{Peer, PeerId};
 impl Table {
     /// The next thing to report, or `None` after which `receiver` is woken when there is one.
     pub(in crate::socket) fn next_event(&mut self) -> Option<PeerEvent> {
-        let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
-        let explicit = self.config.release == Release::Explicit;
         while let Some(id) = self.turns.pop_front() {
             let Some(entry) = self.entry(id) else { continue };
-            let Some(peer) = entry.peer.as_ref().filter(|_| !entry.reported) else { continue };
-            let mut popped = 0;
-            let event = if !entry.announced {
-                entry.announced = true;
-                PeerEvent::Joined(peer.clone())
-            } else if let Some((message, size)) = entry.inbox.pop() {
-                let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
-                    && entry.inbox.bytes <= recv_hwm_bytes / 2;
-                if explicit {
-                    entry.held.push_back(size);
-                    entry.held_bytes += size;
-                } else {
-                    popped = size;
-                    entry.wake_stalled_if(half_empty);
-                }
-                PeerEvent::Message(id, message)
-            } else if let Some(reason) = entry.left.clone().filter(|_| !entry.reported) {
-                let peer = peer.clone();
-                entry.reported = true;
-                entry.scheduled = false;
-                self.forget_if_done(id);
-                return Some(PeerEvent::Left(peer, reason));
-            } else {
-                entry.scheduled = false;
-                continue;
-            };
-            entry.scheduled = entry.has_more_to_report();
-            match (entry.scheduled, entry.expedited) {
-                (true, true) => self.turns.push_front(id),
-                (true, false) => self.turns.push_back(id),
-                _ => {}
+            if entry.announced
+                && let Some((message, size)) = entry.inbox.pop()
+            {
+                self.note_taken(id, size);
+                return Some(PeerEvent::Message(id, message));
             }
-            if popped > 0 {
-                self.dequeue(popped);
+            if let Some(event) = self.next_news(id) {
+                return Some(event);
             }
-            return Some(event);
         }
         None
+    }
+
+    /// A message of this size has been taken from a peer's inbox.
+    #[inline]
+    fn note_taken(&mut self, id: PeerId, size: usize) {
+        let explicit = self.config.release == Release::Explicit;
+        let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
+        let Some(entry) = self.entry(id) else { return };
+        if explicit {
+            entry.held.push(size);
+        } else {
+            let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
+                && entry.inbox.bytes <= recv_hwm_bytes / 2;
+            entry.wake_stalled_if(half_empty);
+        }
+        self.take_turn_again(id);
+        if !explicit {
+            self.dequeue(size);
+        }
+    }
+
+    /// That a peer has joined, or that it has left.
+    fn next_news(&mut self, id: PeerId) -> Option<PeerEvent> {
+        let entry = self.entry(id)?;
+        entry.scheduled = false;
+        let peer = entry.peer.clone().filter(|_| !entry.reported)?;
+        if !std::mem::replace(&mut entry.announced, true) {
+            self.take_turn_again(id);
+            return Some(PeerEvent::Joined(peer));
+        }
+        let reason = entry.left.clone()?;
+        entry.reported = true;
+        self.forget_if_done(id);
+        Some(PeerEvent::Left(peer, reason))
+    }
+
+    /// After its turn a peer that has more to report is put behind the others.
+    #[inline]
+    fn take_turn_again(&mut self, id: PeerId) {
+        let Some(entry) = self.entry(id) else { return };
+        entry.scheduled = entry.has_more_to_report();
+        match (entry.scheduled, entry.expedited) {
+            (true, true) => self.turns.push_front(id),
+            (true, false) => self.turns.push_back(id),
+            _ => {}
+        }
     }
 
     pub(in crate::socket) fn set_receiver(&mut self, receiver: &Waker) {
@@ -93,9 +110,7 @@ impl Table {
 
     pub(in crate::socket) fn release(&mut self, id: PeerId, count: usize) {
         let Some(entry) = self.entry(id) else { return };
-        let count = count.min(entry.held.len());
-        let bytes = entry.held.drain(..count).sum();
-        entry.held_bytes -= bytes;
+        let bytes = (0..count).map_while(|_| entry.held.pop()).sum();
         entry.wake_stalled_if(true);
         self.dequeue(bytes);
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Order, Phase, Slot, Table};
-use crate::config::{Config, DuplicateIdentity, Release};
+use crate::config::{DuplicateIdentity, Release};
 use crate::message::Message;
 use crate::proto::PeerInfo;
 use crate::socket::entry::Entry;
@@ -163,7 +163,7 @@ impl Table {
             (Phase::Closed, _) => Order::Abort(LeaveReason::Local),
         };
         match order {
-            Order::Run if !incoming.is_empty() => self.deliver(id, incoming),
+            Order::Run if !incoming.is_empty() => self.deliver_all(id, incoming),
             Order::Abort(_) => return order,
             _ => {}
         }
@@ -203,29 +203,41 @@ impl Table {
         }
     }
 
+    /// Puts a message into a peer's inbox. It comes back if there is no room for it, or if the connection
+    /// is to end.
+    pub(in crate::socket) fn deliver(
+        &mut self,
+        id: PeerId,
+        message: Message,
+    ) -> Result<(), Message> {
+        let is_open = self.phase == Phase::Open;
+        let Some(slot) = self.slots.get_mut(id.index()) else { return Err(message) };
+        match slot.entry.as_deref_mut() {
+            Some(entry) if is_open && entry.is_open() && slot.generation == id.generation => {
+                entry.take_in(message, &self.config, &mut self.budget)?;
+                if !std::mem::replace(&mut entry.scheduled, true) {
+                    self.turns.push_back(id);
+                    self.wake_receiver();
+                }
+                Ok(())
+            }
+            _ => Err(message),
+        }
+    }
+
     /// Moves messages into a peer's inbox as far as there is room.
-    fn deliver(&mut self, id: PeerId, incoming: &mut VecDeque<Message>) {
-        let Config { recv_hwm, recv_hwm_bytes, .. } = *self.config;
+    fn deliver_all(&mut self, id: PeerId, incoming: &mut VecDeque<Message>) {
         let Some(slot) = self.slots.get_mut(id.index()) else { return };
         let Some(entry) = slot.entry.as_deref_mut() else { return };
         while let Some(message) = incoming.pop_front() {
-            let count = entry.inbox.messages.len() + entry.held.len();
-            let size = message.wire_size();
-            let bytes = entry.inbox.bytes.saturating_add(entry.held_bytes);
-            let fits = bytes.saturating_add(size) <= recv_hwm_bytes && self.budget.has_room(size);
-            let alone = count == 0;
-            if count >= recv_hwm || !(fits || alone) {
+            if let Err(message) = entry.take_in(message, &self.config, &mut self.budget) {
                 incoming.push_front(message);
                 break;
             }
-            self.budget.enqueue(size);
-            entry.inbox.push(message, size);
         }
         entry.stalled = !incoming.is_empty();
-        if !entry.scheduled && !entry.inbox.messages.is_empty() {
-            entry.scheduled = true;
-            self.turns.push_back(id);
-            self.wake_receiver();
+        if !entry.inbox.messages.is_empty() {
+            self.schedule(id);
         }
     }
 
@@ -260,8 +272,7 @@ impl Table {
         entry.left = Some(reason.clone());
         entry.wake_task();
         let unsent = std::mem::take(&mut entry.outbox);
-        let mut dropped = std::mem::take(&mut entry.held_bytes);
-        entry.held.clear();
+        let mut dropped = std::mem::take(&mut entry.held).sum();
         if explicit {
             dropped += std::mem::take(&mut entry.inbox).bytes;
         }
