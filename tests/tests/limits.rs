@@ -167,7 +167,9 @@ async fn bytes_held_for_all_peers_together() {
         let mut peer = bystander.shaken().await;
         // Unfinished messages of 640 KiB and more; the third is the largest, and one too many.
         peer.send(b"\x02\0\0\0\0\x01\0\0\0").await.unwrap();
-        peer.send(&vec![i; (640 + 64 * usize::from(i)) << 10]).await.unwrap();
+        let sent = peer.send(&vec![i; (640 + 64 * usize::from(i)) << 10]).await;
+        // It may be ended before its last bytes are written.
+        assert!(sent.is_ok() || i == 2, "{sent:?}");
         peers.push(peer);
     }
     bystander.ends(LeaveReason::OverBudget).await;

@@ -89,6 +89,24 @@ impl Message {
         Self { frames: Frames::Chunks { head, tail: chunks, len: parts.len() } }
     }
 
+    /// A copy of one part.
+    #[inline]
+    fn copy_of_part(part: &[u8]) -> Self {
+        match Short::part(part) {
+            Some(short) => Self { frames: Frames::Short(short) },
+            None => Self::copy_from(&[part]),
+        }
+    }
+
+    /// One part.
+    #[inline]
+    fn of_part(part: Bytes) -> Self {
+        match Short::part(&part) {
+            Some(short) => Self { frames: Frames::Short(short) },
+            None => Self::from_parts(&[part]),
+        }
+    }
+
     /// Encodes `parts`, the last with MORE if `more`, and then `rest`, in one exact allocation if they do
     /// not fit into the message itself. `tail` and they are the wire form of `len` parts.
     fn encode<T: AsRef<[u8]>>(
@@ -103,7 +121,7 @@ impl Message {
         let fits = tail.is_empty() && size <= SHORT_MAX;
         let frames = if fits {
             Frames::Short(Short::with(size, len, |mut out| {
-                encode_parts(parts, more, rest, &mut out)
+                encode_parts(parts, more, rest, &mut out);
             }))
         } else {
             let mut head = Vec::with_capacity(size);

@@ -25,7 +25,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use deadlines::{Deadlines, Due};
 
-use super::reactor::{Place, Readiness, Ready};
+use bytes::Buf;
+
+use super::reactor::{Place, Readiness, Ready, Response};
 use super::transport::Transport;
 use super::unwritten::Unwritten;
 use crate::config::Release;
@@ -35,6 +37,9 @@ use crate::socket::{LeaveReason, Link, Order, WriteInPlace};
 
 /// Rounds before other tasks have their turn: some thousand messages.
 const ROUNDS: usize = 16;
+
+/// Bytes that wait to be written of which more is expected to leave in no time.
+const MUCH: usize = 16 << 10;
 
 #[derive(Debug)]
 struct Driver<S> {
@@ -56,6 +61,8 @@ struct Driver<S> {
     deadlines: Deadlines,
     /// The connection's own task, once it has been here.
     task: Option<Waker>,
+    /// Bytes that have been read since this was set to 0.
+    read: usize,
     /// Why the task is to end, where that was found outside of it.
     over: Option<LeaveReason>,
 }
@@ -120,6 +127,7 @@ impl<S: Transport> Driver<S> {
             unwritten: Unwritten::default(),
             deadlines: Deadlines::default(),
             task: None,
+            read: 0,
             over: None,
         }
     }
@@ -140,7 +148,7 @@ impl<S: Transport> Driver<S> {
         mut exchange: bool,
     ) -> Poll<Result<(), LeaveReason>> {
         // What could not be taken from there for what was still to be written has nobody else to tell of it.
-        exchange |= !self.outgoing.is_empty();
+        exchange |= self.has_taken_enough();
         for _ in 0..ROUNDS {
             if self.end == End::Reading {
                 if self.poll_rest(cx)?.is_pending() {
@@ -158,7 +166,7 @@ impl<S: Transport> Driver<S> {
             // One that has just joined may find something in its outbox.
             exchange |= !self.incoming.is_empty() || joined != self.link.has_joined();
             // More is not taken from there before what was taken has been encoded.
-            let held_back = exchange && !self.outgoing.is_empty();
+            let held_back = exchange && self.has_taken_enough();
             if exchange {
                 self.exchange(cx)?;
             }
@@ -238,8 +246,15 @@ impl<S: Transport> Driver<S> {
         Ok(())
     }
 
+    /// Whether there is much to write and no room for it.
+    fn waits_for_room(&mut self) -> bool {
+        self.deadlines.waits_to_write() && self.connection.transmit().remaining() >= MUCH
+    }
+
     fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
-        match self.link.exchange(&mut self.incoming, &mut self.outgoing, cx.waker()) {
+        let takes = !self.has_taken_enough();
+        let outgoing = takes.then_some(&mut self.outgoing);
+        match self.link.exchange(&mut self.incoming, outgoing, cx.waker()) {
             Order::Run => {}
             Order::Finish(by) => {
                 self.deadlines.finish_by(by);
@@ -274,15 +289,16 @@ impl<S: Transport> Driver<S> {
 
 /// What there is to read is read where that is told; the task is woken only to end.
 impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
-    fn ready(&self, readiness: Readiness) {
+    fn ready(&self, readiness: Readiness) -> Response {
         let driver = &mut *lock(self);
         driver.stream.note(readiness);
         if driver.over.is_some() {
-            return;
+            return Response::default();
         }
         // Before its task has been here for the first time, it will come.
-        let Some(task) = driver.task.take() else { return };
+        let Some(task) = driver.task.take() else { return Response::default() };
         let cx = &mut Context::from_waker(&task);
+        driver.read = 0;
         if !driver.poll_at_rest(cx)
             && let Poll::Ready(reason) = driver.poll_end(cx, false)
         {
@@ -290,6 +306,7 @@ impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
             task.wake_by_ref();
         }
         driver.task = Some(task);
+        Response { read: driver.read, expects_room: driver.waits_for_room() }
     }
 
     fn fail(&self) {

@@ -4,6 +4,7 @@ mod bind_error;
 mod dial;
 mod driver;
 mod ipc;
+mod linger;
 mod listen;
 mod reactor;
 mod stream;

@@ -28,8 +28,14 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
-/// Events before other tasks have their turn.
+use super::linger::Linger;
+
+/// Events, and bytes read, before other tasks have their turn: what was read is still in the processor's cache
+/// when they look at it.
 const EVENTS: usize = 128;
+const BYTES: usize = 256 << 10;
+
+const NOW: Duration = Duration::ZERO;
 
 /// Those of all runtimes that have connections.
 static REACTORS: Mutex<Vec<Running>> = Mutex::new(Vec::new());
@@ -43,16 +49,26 @@ struct Running {
 /// What is to be told.
 pub(super) trait Ready: Send + Sync {
     /// There is something to read, or room to write.
-    fn ready(&self, readiness: Readiness);
+    fn ready(&self, readiness: Readiness) -> Response;
 
     /// A panic while it was told. It is to end.
     fn fail(&self);
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Response {
+    /// Bytes that were read.
+    pub(super) read: usize,
+    /// There is so much to write that room for more of it is to be expected in no time.
+    pub(super) expects_room: bool,
 }
 
 /// What the system says of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Readiness {
     pub(super) readable: bool,
+    pub(super) writable: bool,
     /// The peer will send nothing more than what there is to read.
     pub(super) read_closed: bool,
 }
@@ -60,7 +76,8 @@ pub(super) struct Readiness {
 impl From<&Event> for Readiness {
     fn from(event: &Event) -> Self {
         let read_closed = event.is_read_closed() || event.is_error();
-        Self { readable: event.is_readable() || read_closed, read_closed }
+        let readable = event.is_readable() || read_closed;
+        Self { readable, writable: event.is_writable() || event.is_error(), read_closed }
     }
 }
 
@@ -176,61 +193,83 @@ impl Reactor {
             deprecated,
             reason = "sound for a `Poll`, which owns its descriptor, and the other constructor is not safe to call"
         )]
-        let mut poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
-        let mut events = Events::with_capacity(EVENTS);
-        let told = reactor.clone();
-        let task = tokio::spawn(poll_fn(move |cx| told.poll_events(cx, &mut poll, &mut events)));
+        let poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
+        let mut turns = Turns {
+            reactor: reactor.clone(),
+            poll,
+            events: Events::with_capacity(EVENTS),
+            told: 0,
+            linger: Linger::default(),
+        };
+        let task = tokio::spawn(poll_fn(move |cx| turns.poll(cx)));
         Ok((reactor, task.abort_handle()))
     }
 
-    /// Ready only if the runtime tells of no more events.
-    fn poll_events(
-        &self,
-        cx: &mut Context<'_>,
-        poll: &mut AsyncFd<Poll>,
-        events: &mut Events,
-    ) -> TaskPoll<()> {
-        loop {
-            let Ok(mut guard) = ready!(poll.poll_read_ready_mut(cx)) else {
-                return TaskPoll::Ready(());
-            };
-            if guard.get_inner_mut().poll(events, Some(Duration::ZERO)).is_err() {
-                events.clear();
-            }
-            // Of what comes later the runtime tells anew. Where there is much, more has come meanwhile, and
-            // to look again after the others had their turn spares asking the runtime.
-            let much = events.iter().nth(1).is_some();
-            if !much {
-                guard.clear_ready();
-            }
-            self.tell(events);
-            if much {
-                cx.waker().wake_by_ref();
-                return TaskPoll::Pending;
-            }
-        }
-    }
-
+    /// Tells of events from the first on that has not been told of. Says of how many then, and whether one
+    /// of the members expects room.
+    ///
     /// Members are told with the lock held, which is taken only to come and go.
-    fn tell(&self, events: &Events) {
+    fn tell(&self, events: &Events, told: usize) -> (usize, bool) {
         let members = lock(&self.members);
-        let mut events = events.iter();
+        let mut told = told;
+        let mut events = events.iter().skip(told);
+        let (mut read, mut expects_room) = (0, false);
         let mut current = None;
         loop {
-            let told = catch_unwind(AssertUnwindSafe(|| {
-                for event in &mut events {
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                while read < BYTES
+                    && let Some(event) = events.next()
+                {
+                    told += 1;
                     let Token(slot) = event.token();
                     if let Some(Some(member)) = members.slots.get(slot) {
                         current = Some(member);
-                        member.ready(Readiness::from(event));
+                        let response = member.ready(Readiness::from(event));
+                        read += response.read;
+                        expects_room |= response.expects_room;
                     }
                 }
             }));
-            match (told, current) {
+            match (outcome, current) {
                 // One that goes wrong does not take the others with it.
                 (Err(_), Some(member)) => member.fail(),
-                _ => return,
+                _ => return (told, expects_room),
             }
+        }
+    }
+}
+
+/// The reactor's task.
+struct Turns {
+    reactor: Arc<Reactor>,
+    poll: AsyncFd<Poll>,
+    events: Events,
+    /// How many of them have been told of.
+    told: usize,
+    linger: Linger,
+}
+
+impl Turns {
+    /// Ready only if the runtime tells of no more events.
+    fn poll(&mut self, cx: &mut Context<'_>) -> TaskPoll<()> {
+        loop {
+            let Ok(mut guard) = ready!(self.poll.poll_read_ready_mut(cx)) else {
+                return TaskPoll::Ready(());
+            };
+            if self.told == 0 && guard.get_inner_mut().poll(&mut self.events, Some(NOW)).is_err() {
+                self.events.clear();
+            }
+            let (told, expects_room) = self.reactor.tell(&self.events, self.told);
+            let count = self.events.iter().count();
+            self.told = if told < count { told } else { 0 };
+            // Where there is much, more has come meanwhile, and to look again after the others had their
+            // turn spares asking the runtime.
+            if self.told > 0 || count > 1 || self.linger.goes_on(count > 0, expects_room) {
+                cx.waker().wake_by_ref();
+                return TaskPoll::Pending;
+            }
+            // Of what comes later the runtime tells anew.
+            guard.clear_ready();
         }
     }
 }

@@ -58,18 +58,22 @@ pub(super) trait Transport: Debug {
 ///
 /// [`Reactor`]: super::reactor::Reactor
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
 pub(super) struct Polled {
     socket: OwnedFd,
     place: Option<Place>,
     /// There may be something to read.
     readable: bool,
     read_closed: bool,
+    /// There is no room to write.
+    full: bool,
     watches_writes: bool,
 }
 
 impl Polled {
     pub(super) fn new(socket: OwnedFd) -> Self {
-        Self { socket, place: None, readable: false, read_closed: false, watches_writes: false }
+        let (readable, read_closed, full, watches_writes) = Default::default();
+        Self { socket, place: None, readable, read_closed, full, watches_writes }
     }
 }
 
@@ -98,11 +102,19 @@ impl Transport for Polled {
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| match slices {
+        if self.full {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let size: usize = slices.iter().map(|slice| slice.len()).sum();
+        let none = &mut SendAncillaryBuffer::default();
+        let written = retry_on_intr(|| match slices {
             // Cheaper for the system than a list of one.
             [bytes] => send(&self.socket, bytes, NO_SIGNAL),
-            _ => sendmsg(&self.socket, slices, &mut SendAncillaryBuffer::default(), NO_SIGNAL),
-        })?)
+            _ => sendmsg(&self.socket, slices, none, NO_SIGNAL),
+        });
+        // What it did not take it has no room for.
+        self.full = written.map_or_else(|error| error == Errno::WOULDBLOCK, |count| count < size);
+        Ok(written?)
     }
 
     fn poll_write(
@@ -134,6 +146,7 @@ impl Transport for Polled {
 
     fn note(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
+        self.full &= !readiness.writable;
         self.read_closed |= readiness.read_closed;
     }
 

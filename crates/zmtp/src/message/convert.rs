@@ -113,41 +113,41 @@ impl From<Message> for Vec<Vec<u8>> {
 /// One part.
 impl From<Vec<u8>> for Message {
     fn from(part: Vec<u8>) -> Self {
-        [part].into()
+        Self::of_part(part.into())
     }
 }
 
 /// One part.
 impl<const N: usize> From<&[u8; N]> for Message {
     fn from(part: &[u8; N]) -> Self {
-        Self::copy_from(&[part])
+        Self::copy_of_part(part.as_ref())
     }
 }
 
 /// One part.
 impl From<Bytes> for Message {
     fn from(part: Bytes) -> Self {
-        [part].into()
+        Self::of_part(part)
     }
 }
 
 /// One part.
 impl From<&str> for Message {
     fn from(part: &str) -> Self {
-        Self::copy_from(&[part])
+        Self::copy_of_part(part.as_ref())
     }
 }
 
 /// One part.
 impl From<&[u8]> for Message {
     fn from(part: &[u8]) -> Self {
-        Self::copy_from(&[part])
+        Self::copy_of_part(part)
     }
 }
 
 /// One part.
 impl From<String> for Message {
     fn from(part: String) -> Self {
-        [part].into()
+        Self::of_part(part.into())
     }
 }

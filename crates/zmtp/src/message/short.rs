@@ -28,6 +28,19 @@ impl Short {
         Self { start: 0, end, len, bytes }
     }
 
+    /// One part, if it is short enough.
+    #[inline]
+    pub(super) fn part(body: &[u8]) -> Option<Self> {
+        let size = body.len() + 2;
+        let len = u8::try_from(body.len()).ok().filter(|_| size <= SHORT_MAX)?;
+        Some(Self::with(size, 1, |out| {
+            if let [_, length, rest @ ..] = out {
+                *length = len;
+                rest.copy_from_slice(body);
+            }
+        }))
+    }
+
     #[inline]
     pub(super) fn frames(&self) -> &[u8] {
         self.bytes.get(usize::from(self.start)..usize::from(self.end)).unwrap_or_default()

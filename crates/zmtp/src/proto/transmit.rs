@@ -47,6 +47,13 @@ impl Transmit {
         &mut self.copied
     }
 
+    /// Whether there are fewer bytes than these, copied ones and all.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_room(&self, copied: usize, all: usize) -> bool {
+        self.copied.len() < copied && self.remaining() < all
+    }
+
     /// Whether everything has been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -320,7 +320,7 @@ impl Link {
     pub(crate) fn exchange(
         &self,
         incoming: &mut VecDeque<Message>,
-        outgoing: &mut VecDeque<Message>,
+        outgoing: Option<&mut VecDeque<Message>>,
         task: &Waker,
     ) -> Order {
         self.hub.table().exchange(self.id, incoming, outgoing, task)

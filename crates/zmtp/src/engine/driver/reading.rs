@@ -51,7 +51,10 @@ impl<S: Transport> Driver<S> {
     fn note_read(&mut self, read: io::Result<usize>) {
         match read {
             Ok(0) => self.ended = true,
-            Ok(_) => self.parsed = false,
+            Ok(count) => {
+                self.read = self.read.saturating_add(count);
+                self.parsed = false;
+            }
             Err(error) => {
                 // What has been read is delivered first.
                 self.broken.get_or_insert(error.into());

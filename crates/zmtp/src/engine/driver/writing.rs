@@ -12,8 +12,13 @@ use crate::error::SendError;
 use crate::message::Message;
 use crate::socket::{LeaveReason, WriteInPlace};
 
-/// Bytes encoded before they are written.
-const WRITE_SIZE: usize = 64 << 10;
+/// Bytes to be written beyond which no more messages are taken for it.
+const TAKE_SIZE: usize = 64 << 10;
+
+/// Bytes of the messages taken that are put together before they are written, of those that are copied
+/// for it and in all.
+const COPY_SIZE: usize = 64 << 10;
+const WRITE_SIZE: usize = 256 << 10;
 
 /// Slices passed to one vectored write.
 const SLICES: usize = 64;
@@ -22,6 +27,11 @@ impl<S: Transport> Driver<S> {
     #[inline]
     pub(super) fn has_to_write(&mut self) -> bool {
         !self.outgoing.is_empty() || !self.connection.transmit().is_empty()
+    }
+
+    /// Whether what was taken to be written is so much that no more is taken.
+    pub(super) fn has_taken_enough(&mut self) -> bool {
+        !self.outgoing.is_empty() || self.connection.transmit().remaining() >= TAKE_SIZE
     }
 
     /// Says whether anything was written, and whether nothing is left to write. Without a task that
@@ -53,16 +63,13 @@ impl<S: Transport> Driver<S> {
 
     /// Says whether there is anything to write.
     fn encode(&mut self) -> bool {
-        let mut remaining = self.connection.transmit().remaining();
-        while remaining < WRITE_SIZE {
+        while self.connection.transmit().has_room(COPY_SIZE, WRITE_SIZE) {
             let Some(message) = self.outgoing.pop_front() else { break };
-            let size = message.wire_size();
-            self.unwritten.push(size);
-            remaining += size;
+            self.unwritten.push(message.wire_size());
             // Only messages of a joined peer are taken from the table, and none is empty.
             let _ = self.connection.send(message);
         }
-        remaining > 0
+        !self.connection.transmit().is_empty()
     }
 
     pub(super) fn poll_write_once(&mut self, cx: Option<&mut Context<'_>>) -> Poll<io::Result<()>> {
@@ -85,9 +92,9 @@ impl<S: Transport> Driver<S> {
 
     /// Encodes a message outside of the connection's own task.
     fn encode_in_place(&mut self, message: Message) -> Result<(), Message> {
-        let waits = !self.outgoing.is_empty() || self.deadlines.waits_to_write();
+        let waits = self.has_taken_enough() || self.deadlines.waits_to_write();
         let ends = self.broken.is_some() || self.end != End::NotYet || self.over.is_some();
-        if waits || ends || self.connection.transmit().remaining() >= WRITE_SIZE {
+        if waits || ends {
             return Err(message);
         }
         self.unwritten.push(message.wire_size());

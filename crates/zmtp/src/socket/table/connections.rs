@@ -138,12 +138,12 @@ impl Table {
     }
 
     /// Moves messages between a connection task and its peer's queues: from `incoming` as far as
-    /// there is room, and all there is to `outgoing` if that is empty.
+    /// there is room, and all there is to `outgoing` if there is one and it is empty.
     pub(in crate::socket) fn exchange(
         &mut self,
         id: PeerId,
         incoming: &mut VecDeque<Message>,
-        outgoing: &mut VecDeque<Message>,
+        outgoing: Option<&mut VecDeque<Message>>,
         task: &Waker,
     ) -> Order {
         let phase = self.phase;
@@ -155,7 +155,6 @@ impl Table {
             Some(known) => known.clone_from(task),
             none => *none = Some(task.clone()),
         }
-        let fetch = outgoing.is_empty() && !entry.outbox.messages.is_empty();
         let order = match (phase, entry.finish_by) {
             (Phase::Open, None) => Order::Run,
             (Phase::Open, Some(by)) => self.finishing(id, by),
@@ -167,7 +166,7 @@ impl Table {
             Order::Abort(_) => return order,
             _ => {}
         }
-        if fetch {
+        if let Some(outgoing) = outgoing.filter(|outgoing| outgoing.is_empty()) {
             self.take_outbox(id, outgoing);
         }
         order

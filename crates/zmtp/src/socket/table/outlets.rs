@@ -164,6 +164,7 @@ impl Table {
     }
 
     /// Where a message for a lane has to go.
+    #[inline]
     fn queue(&mut self, lane: Lane) -> Option<&mut Queue> {
         if let Some(id) = self.connection(lane) {
             let entry = self.entry(id).filter(|entry| entry.is_open());
@@ -178,6 +179,7 @@ impl Table {
     /// Queues a message if there is room for it in the lane, with what `wrap` puts in front. Returns
     /// the connection that is to write it, if it has had nothing to write: all there is is taken at
     /// once.
+    #[inline]
     fn push(
         &mut self,
         lane: Lane,

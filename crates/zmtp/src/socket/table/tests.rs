@@ -71,7 +71,7 @@ impl Fixture {
     fn deliver(&mut self, id: PeerId, bodies: &[&str]) -> (usize, Order, Vec<Message>) {
         let mut incoming: VecDeque<_> = bodies.iter().map(|&body| Message::from(body)).collect();
         let mut outgoing = VecDeque::new();
-        let order = self.table.exchange(id, &mut incoming, &mut outgoing, Waker::noop());
+        let order = self.table.exchange(id, &mut incoming, Some(&mut outgoing), Waker::noop());
         (bodies.len() - incoming.len(), order, outgoing.into())
     }
 
