@@ -32,6 +32,15 @@ const LARGE: usize = 16 << 10;
 #[cfg(feature = "tokio")]
 const EXPECTED_MAX: usize = 512 << 10;
 
+/// Where one large message is followed by the next, so many are read at a time and copied apart: to read
+/// each by itself takes the system more than to copy it does.
+#[cfg(feature = "tokio")]
+const FLOOD_COUNT: usize = 6;
+
+/// The most room for them.
+#[cfg(feature = "tokio")]
+const FLOOD_MAX: usize = 384 << 10;
+
 /// A buffer of which less than this share has been filled is not kept for the rest.
 #[cfg(feature = "tokio")]
 const KEEP_SHARE: usize = 4;
@@ -49,6 +58,9 @@ pub(super) struct Input {
     wanted: usize,
     /// The size of the last message, if it was large.
     expected: usize,
+    /// Large messages in a row behind which there was more.
+    #[cfg(feature = "tokio")]
+    followed: u32,
     /// Capacity of the whole buffer.
     room: usize,
     lent: bool,
@@ -95,9 +107,11 @@ impl Input {
     /// Takes the bytes in front. Few are copied, so that the buffer is used again in place; what has
     /// most of the buffer takes it along.
     pub(super) fn take(&mut self, size: usize) -> Bytes {
+        #[cfg(feature = "tokio")]
+        self.note_followed(size);
         let few = size <= COPY_MAX.max(self.room / 2);
         if let Some(bytes) = self.bytes().get(..size).filter(|_| few) {
-            let copy = Bytes::copy_from_slice(bytes);
+            let copy = copy(bytes);
             self.taken += size;
             return copy;
         }
@@ -107,7 +121,7 @@ impl Input {
         #[cfg(feature = "tokio")]
         if size >= LARGE && !rest.is_empty() {
             // More of the kind is on its way.
-            next = pool::take(size.min(EXPECTED_MAX) + SLACK);
+            next = pool::take(self.room_after(size));
         }
         next.extend_from_slice(rest);
         let mut taken = std::mem::replace(&mut self.buffer, next);
@@ -119,6 +133,31 @@ impl Input {
             return pool::freeze(taken);
         }
         taken.into()
+    }
+
+    #[cfg(feature = "tokio")]
+    fn note_followed(&mut self, size: usize) {
+        if size >= LARGE {
+            let followed = self.len() > size;
+            self.followed = if followed { self.followed.saturating_add(1) } else { 0 };
+        }
+    }
+
+    /// Whether large messages come one behind the other, of which several are to be read at a time.
+    #[cfg(feature = "tokio")]
+    fn is_flooded(&self, size: usize) -> bool {
+        self.followed > 1 && (LARGE..=FLOOD_MAX / 2).contains(&size)
+    }
+
+    /// The room to be had for what follows a message of this size.
+    #[cfg(feature = "tokio")]
+    fn room_after(&self, size: usize) -> usize {
+        let room = if self.is_flooded(size) {
+            (FLOOD_COUNT * size).min(FLOOD_MAX)
+        } else {
+            size.min(EXPECTED_MAX)
+        };
+        room + SLACK
     }
 
     #[inline]
@@ -156,14 +195,17 @@ impl Input {
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn borrow(&mut self, spare: &mut Vec<u8>) {
-        if !self.is_empty() {
-            return;
-        }
-        self.taken = 0;
-        if self.expected > 0 {
-            self.buffer = pool::take(self.expected.min(EXPECTED_MAX) + SLACK);
+        let room = self.room_after(self.expected);
+        // What has arrived of the next message of a flood is moved to where the rest has room.
+        let moves = self.is_flooded(self.expected) && self.len() + self.expected <= room;
+        if self.expected > 0 && (self.is_empty() || (moves && self.buffer.capacity() < room)) {
+            let mut buffer = pool::take(room);
+            buffer.extend_from_slice(self.bytes());
+            self.buffer = buffer;
+            self.taken = 0;
             self.room = self.buffer.capacity();
-        } else {
+        } else if self.is_empty() {
+            self.taken = 0;
             if spare.capacity() < LOAN {
                 *spare = Vec::with_capacity(LOAN);
             }
@@ -196,6 +238,16 @@ impl Input {
         }
         self.room = self.buffer.capacity();
     }
+}
+
+fn copy(bytes: &[u8]) -> Bytes {
+    #[cfg(feature = "tokio")]
+    if bytes.len() >= LARGE {
+        let mut copy = pool::take(bytes.len());
+        copy.extend_from_slice(bytes);
+        return pool::freeze(copy);
+    }
+    Bytes::copy_from_slice(bytes)
 }
 
 #[cfg(all(test, feature = "tokio"))]
@@ -245,5 +297,33 @@ mod tests {
         input.receive(false).extend_from_slice(&vec![7; 100_000]);
         let address = input.bytes().as_ptr();
         assert_eq!(input.take(100_000).as_ptr(), address);
+    }
+
+    #[test]
+    fn messages_of_a_flood_come_whole_and_several_at_a_time() {
+        for size in [LARGE, 65_545, 100_001, FLOOD_MAX / 2, FLOOD_MAX] {
+            let wire: Vec<u8> = (0..40 * size).map(|i| (i % 251) as u8).collect();
+            let (mut input, mut spare) = (Input::default(), Vec::new());
+            let (mut at, mut taken, mut most) = (0, 0, 0);
+            while taken < wire.len() {
+                input.borrow(&mut spare);
+                input.want(size);
+                let buffer = input.receive(false);
+                let read = (buffer.capacity() - buffer.len()).min(wire.len() - at);
+                buffer.extend_from_slice(&wire[at..at + read]);
+                at += read;
+                most = most.max(read);
+                while input.len() >= size {
+                    assert_eq!(input.take(size), wire[taken..taken + size]);
+                    input.note_message(size);
+                    taken += size;
+                }
+                input.give_back(&mut spare);
+                let (held, room) = (input.len(), input.buffer.capacity());
+                assert!(room <= LOAN + KEEP_SHARE * held, "{room} for {held}");
+            }
+            assert_eq!(most >= 2 * size, size <= FLOOD_MAX / 2, "{most} of {size} at a time");
+            assert_eq!(input.buffer.capacity(), 0);
+        }
     }
 }
