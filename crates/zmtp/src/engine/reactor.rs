@@ -174,14 +174,19 @@ impl Drop for Membership {
         let mut reactors = lock(&REACTORS);
         let mut members = lock(&reactor.members);
         let member = members.remove(*slot);
-        if members.is_empty() {
-            let end = reactors.extract_if(.., |other| Arc::ptr_eq(&other.reactor, reactor));
-            end.for_each(|running| running.task.abort());
-        }
+        let end = if members.is_empty() { take_out(&mut reactors, reactor) } else { None };
         drop((members, reactors));
-        // The connection may end with this, which takes other locks.
+        // What may end with these takes locks, too.
         drop(member);
+        if let Some(running) = end {
+            running.task.abort();
+        }
     }
+}
+
+fn take_out(reactors: &mut Vec<Running>, reactor: &Arc<Reactor>) -> Option<Running> {
+    let at = reactors.iter().position(|running| Arc::ptr_eq(&running.reactor, reactor))?;
+    Some(reactors.swap_remove(at))
 }
 
 impl Reactor {
@@ -249,6 +254,14 @@ struct Turns {
     linger: Linger,
 }
 
+/// Its runtime may end before its members do.
+impl Drop for Turns {
+    fn drop(&mut self) {
+        let running = take_out(&mut lock(&REACTORS), &self.reactor);
+        drop(running);
+    }
+}
+
 impl Turns {
     /// Ready only if the runtime tells of no more events.
     fn poll(&mut self, cx: &mut Context<'_>) -> TaskPoll<()> {
@@ -273,3 +286,6 @@ impl Turns {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
