@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn messages_of_a_flood_come_whole_and_several_at_a_time() {
         for size in [LARGE, 65_545, 100_001, FLOOD_MAX / 2, FLOOD_MAX] {
-            let wire: Vec<u8> = (0..40 * size).map(|i| (i % 251) as u8).collect();
+            let wire: Vec<u8> = (0..=250).cycle().take(40 * size).collect();
             let (mut input, mut spare) = (Input::default(), Vec::new());
             let (mut at, mut taken, mut most) = (0, 0, 0);
             while taken < wire.len() {
