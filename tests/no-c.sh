@@ -14,7 +14,8 @@ for crate in zmtp broker; do
     echo "no-c: $crate is built from $count packages, none of them for C"
 done
 
-packages=$(cargo tree --locked -p zmtp -e normal --prefix none --format '{p}' | sort -u | wc -l)
+# One that is named again is marked with (*).
+packages=$(cargo tree --locked -p zmtp -e normal --prefix none --format '{p}' | sed 's/ (\*)$//' | sort -u | wc -l)
 if [ "$packages" -gt 20 ]; then
     echo "no-c: zmtp's normal tree has $packages packages, 20 are allowed" >&2
     exit 1

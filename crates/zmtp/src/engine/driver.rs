@@ -35,8 +35,10 @@ use crate::message::Message;
 use crate::proto::Connection;
 use crate::socket::{LeaveReason, Link, Order, WriteInPlace};
 
-/// Rounds before other tasks have their turn: some thousand messages.
+/// Rounds before other tasks have their turn: some thousand messages. One in which so many bytes have been
+/// read by then is the last as well.
 const ROUNDS: usize = 16;
+const READ_MAX: usize = 1 << 20;
 
 /// Bytes that wait to be written of which more is expected to leave in no time.
 const MUCH: usize = 16 << 10;
@@ -50,6 +52,8 @@ struct Driver<S> {
     outgoing: VecDeque<Message>,
     /// Everything in the connection's input has been parsed.
     parsed: bool,
+    /// What is in `incoming` has found no room.
+    stalled: bool,
     /// The stream has ended.
     ended: bool,
     /// Writing failed, or the peer broke the protocol. What it sent before is still delivered.
@@ -61,7 +65,7 @@ struct Driver<S> {
     deadlines: Deadlines,
     /// The connection's own task, once it has been here.
     task: Option<Waker>,
-    /// Bytes that have been read since this was set to 0.
+    /// Bytes that have been read in this poll.
     read: usize,
     /// Why the task is to end, where that was found outside of it.
     over: Option<LeaveReason>,
@@ -120,6 +124,7 @@ impl<S: Transport> Driver<S> {
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             parsed: true,
+            stalled: false,
             ended: false,
             broken: None,
             held: 0,
@@ -149,6 +154,7 @@ impl<S: Transport> Driver<S> {
     ) -> Poll<Result<(), LeaveReason>> {
         // What could not be taken from there for what was still to be written has nobody else to tell of it.
         exchange |= self.has_taken_enough();
+        self.read = 0;
         for _ in 0..ROUNDS {
             if self.end == End::Reading {
                 if self.poll_rest(cx)?.is_pending() {
@@ -197,7 +203,10 @@ impl<S: Transport> Driver<S> {
                 self.end_of_stream()?;
             }
             if more {
-                continue;
+                if self.read < READ_MAX {
+                    continue;
+                }
+                break;
             }
             return match &self.broken {
                 // A peer that has closed sends no more than has been read.
@@ -264,6 +273,7 @@ impl<S: Transport> Driver<S> {
             }
             Order::Abort(reason) => return Err(reason),
         }
+        self.stalled = !self.incoming.is_empty();
         Ok(())
     }
 
@@ -271,10 +281,16 @@ impl<S: Transport> Driver<S> {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
         }
-        let reason = match self.over.take() {
+        if self.deadlines.is_due() {
+            // There may be what has not been told yet, and nobody is to be judged before it is seen.
+            self.stream.note(Readiness { readable: true, writable: true, read_closed: false });
+        }
+        let reason = match self.over.clone() {
             Some(reason) => reason,
             None => ready!(self.poll_end(cx, true)),
         };
+        // Whoever waits for the lock finds that it is over.
+        self.over = Some(reason.clone());
         // One attempt to tell the peer what it did wrong, or who it is that turns it away.
         let owes_word = matches!(reason, LeaveReason::Protocol(_)) || !self.link.has_joined();
         if owes_word && !self.connection.transmit().is_empty() {
@@ -298,7 +314,6 @@ impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
         // Before its task has been here for the first time, it will come.
         let Some(task) = driver.task.take() else { return Response::default() };
         let cx = &mut Context::from_waker(&task);
-        driver.read = 0;
         if !driver.poll_at_rest(cx)
             && let Poll::Ready(reason) = driver.poll_end(cx, false)
         {

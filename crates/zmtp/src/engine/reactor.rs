@@ -43,7 +43,8 @@ static REACTORS: Mutex<Vec<Running>> = Mutex::new(Vec::new());
 struct Running {
     runtime: Id,
     reactor: Arc<Reactor>,
-    task: AbortHandle,
+    /// None until it has been spawned.
+    task: Option<AbortHandle>,
 }
 
 /// What is to be told.
@@ -88,23 +89,44 @@ pub(super) struct Reactor {
 
 #[derive(Default)]
 struct Members {
-    slots: Vec<Option<Arc<dyn Ready>>>,
+    slots: Vec<Slot>,
     free: Vec<usize>,
+}
+
+struct Slot {
+    /// The slot's number in the lower half, and how often it has been given in the upper: an event may come
+    /// when its member has left and another one has the slot.
+    token: usize,
+    member: Option<Arc<dyn Ready>>,
+}
+
+const HALF: u32 = usize::BITS / 2;
+
+fn slot_of(token: usize) -> usize {
+    token & (usize::MAX >> HALF)
 }
 
 impl Members {
     fn insert(&mut self, member: Arc<dyn Ready>) -> usize {
         let slot = self.free.pop().unwrap_or(self.slots.len());
-        match self.slots.get_mut(slot) {
-            Some(place) => *place = Some(member),
-            None => self.slots.push(Some(member)),
+        if let Some(place) = self.slots.get_mut(slot) {
+            place.token = place.token.wrapping_add(1 << HALF);
+            place.member = Some(member);
+            return place.token;
         }
+        self.slots.push(Slot { token: slot, member: Some(member) });
         slot
     }
 
-    fn remove(&mut self, slot: usize) -> Option<Arc<dyn Ready>> {
-        let member = self.slots.get_mut(slot)?.take()?;
-        self.free.push(slot);
+    fn get(&self, token: usize) -> Option<&Arc<dyn Ready>> {
+        let slot = self.slots.get(slot_of(token)).filter(|slot| slot.token == token)?;
+        slot.member.as_ref()
+    }
+
+    fn remove(&mut self, token: usize) -> Option<Arc<dyn Ready>> {
+        let slot = self.slots.get_mut(slot_of(token)).filter(|slot| slot.token == token)?;
+        let member = slot.member.take()?;
+        self.free.push(slot_of(token));
         Some(member)
     }
 
@@ -122,7 +144,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone)]
 pub(super) struct Place {
     reactor: Arc<Reactor>,
-    slot: usize,
+    token: usize,
 }
 
 impl Place {
@@ -131,35 +153,39 @@ impl Place {
         let mut reactors = lock(&REACTORS);
         let runtime = Handle::current().id();
         let known = reactors.iter().find(|running| running.runtime == runtime);
-        let reactor = if let Some(known) = known {
-            known.reactor.clone()
+        let (reactor, turns) = if let Some(known) = known {
+            (known.reactor.clone(), None)
         } else {
-            let (reactor, task) = Reactor::start()?;
-            reactors.push(Running { runtime, reactor: reactor.clone(), task });
-            reactor
+            let (reactor, turns) = Reactor::new()?;
+            reactors.push(Running { runtime, reactor: reactor.clone(), task: None });
+            (reactor, Some(turns))
         };
-        let slot = lock(&reactor.members).insert(member);
-        let place = Self { reactor, slot };
+        let token = lock(&reactor.members).insert(member);
+        drop(reactors);
+        if let Some(turns) = turns {
+            Reactor::start(&reactor, turns);
+        }
+        let place = Self { reactor, token };
         Ok((place.clone(), Membership(place)))
     }
 
     /// The member has this socket.
     pub(super) fn watch(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let source = &mut SourceFd(&socket.as_raw_fd());
-        self.reactor.registry.register(source, Token(self.slot), Interest::READABLE)
+        self.reactor.registry.register(source, Token(self.token), Interest::READABLE)
     }
 
     /// It wants to be told of room to write as well from now on, and of what there is already.
     pub(super) fn watch_writes(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let source = &mut SourceFd(&socket.as_raw_fd());
-        self.reactor.registry.reregister(source, Token(self.slot), interest)
+        self.reactor.registry.reregister(source, Token(self.token), interest)
     }
 }
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("slot", &self.slot).finish_non_exhaustive()
+        f.debug_struct("Place").field("token", &self.token).finish_non_exhaustive()
     }
 }
 
@@ -170,16 +196,16 @@ pub(super) struct Membership(Place);
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let Place { reactor, slot } = &self.0;
+        let Place { reactor, token } = &self.0;
         let mut reactors = lock(&REACTORS);
         let mut members = lock(&reactor.members);
-        let member = members.remove(*slot);
+        let member = members.remove(*token);
         let end = if members.is_empty() { take_out(&mut reactors, reactor) } else { None };
         drop((members, reactors));
         // What may end with these takes locks, too.
         drop(member);
-        if let Some(running) = end {
-            running.task.abort();
+        if let Some(task) = end.and_then(|running| running.task) {
+            task.abort();
         }
     }
 }
@@ -190,7 +216,7 @@ fn take_out(reactors: &mut Vec<Running>, reactor: &Arc<Reactor>) -> Option<Runni
 }
 
 impl Reactor {
-    fn start() -> io::Result<(Arc<Self>, AbortHandle)> {
+    fn new() -> io::Result<(Arc<Self>, Turns)> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let reactor = Arc::new(Self { registry, members: Mutex::default() });
@@ -199,15 +225,24 @@ impl Reactor {
             reason = "sound for a `Poll`, which owns its descriptor, and the other constructor is not safe to call"
         )]
         let poll = AsyncFd::with_interest(poll, tokio::io::Interest::READABLE)?;
-        let mut turns = Turns {
-            reactor: reactor.clone(),
-            poll,
-            events: Events::with_capacity(EVENTS),
-            told: 0,
-            linger: Linger::default(),
-        };
-        let task = tokio::spawn(poll_fn(move |cx| turns.poll(cx)));
-        Ok((reactor, task.abort_handle()))
+        let events = Events::with_capacity(EVENTS);
+        let linger = Linger::default();
+        let turns = Turns { reactor: reactor.clone(), poll, events, told: 0, linger };
+        Ok((reactor, turns))
+    }
+
+    /// Without the lock: a runtime that is ending drops what is spawned at once.
+    fn start(reactor: &Arc<Self>, mut turns: Turns) {
+        let task = tokio::spawn(poll_fn(move |cx| turns.poll(cx))).abort_handle();
+        let mut reactors = lock(&REACTORS);
+        let mut known = reactors.iter_mut();
+        if let Some(running) = known.find(|running| Arc::ptr_eq(&running.reactor, reactor)) {
+            running.task = Some(task);
+        } else {
+            // All have left by now, or its runtime has ended.
+            drop(reactors);
+            task.abort();
+        }
     }
 
     /// Tells of events from the first on that has not been told of. Says of how many then, and whether one
@@ -226,8 +261,7 @@ impl Reactor {
                     && let Some(event) = events.next()
                 {
                     told += 1;
-                    let Token(slot) = event.token();
-                    if let Some(Some(member)) = members.slots.get(slot) {
+                    if let Some(member) = members.get(event.token().0) {
                         current = Some(member);
                         let response = member.ready(Readiness::from(event));
                         read += response.read;

@@ -64,6 +64,8 @@ pub(super) struct Input {
     /// Capacity of the whole buffer.
     room: usize,
     lent: bool,
+    /// The buffer has been chosen for what is expected.
+    is_chosen: bool,
 }
 
 impl Input {
@@ -183,7 +185,7 @@ impl Input {
             let slack = if is_large { SLACK } else { 0 };
             self.buffer.reserve(missing.saturating_add(slack).clamp(least, ROOM_MAX));
             self.room = self.buffer.capacity();
-        } else if self.buffer.is_empty() && !self.lent && room > ROOM_MAX {
+        } else if self.buffer.is_empty() && !self.lent && !self.is_chosen && room > ROOM_MAX {
             // The buffer of a large message is not kept.
             self.buffer = Vec::with_capacity(least);
             self.room = self.buffer.capacity();
@@ -195,17 +197,15 @@ impl Input {
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn borrow(&mut self, spare: &mut Vec<u8>) {
-        let room = self.room_after(self.expected);
-        // What has arrived of the next message of a flood is moved to where the rest has room.
-        let moves = self.is_flooded(self.expected) && self.len() + self.expected <= room;
-        if self.expected > 0 && (self.is_empty() || (moves && self.buffer.capacity() < room)) {
-            let mut buffer = pool::take(room);
-            buffer.extend_from_slice(self.bytes());
-            self.buffer = buffer;
-            self.taken = 0;
+        if !self.is_empty() {
+            return;
+        }
+        self.taken = 0;
+        if self.expected > 0 {
+            self.buffer = pool::take(self.room_after(self.expected));
             self.room = self.buffer.capacity();
-        } else if self.is_empty() {
-            self.taken = 0;
+            self.is_chosen = true;
+        } else {
             if spare.capacity() < LOAN {
                 *spare = Vec::with_capacity(LOAN);
             }
@@ -220,6 +220,7 @@ impl Input {
     #[cfg(feature = "tokio")]
     pub(super) fn give_back(&mut self, spare: &mut Vec<u8>) {
         let lent = std::mem::take(&mut self.lent);
+        self.is_chosen = false;
         self.drop_taken();
         if lent && self.buffer.is_empty() {
             std::mem::swap(&mut self.buffer, spare);
@@ -232,7 +233,8 @@ impl Input {
                 || self.buffer.capacity() > LOAN + KEEP_SHARE * self.buffer.len())
         {
             // Little of what was expected has come, and a peer could hold the room of its last message
-            // with one byte.
+            // with one byte. A flood that does not fill its room is none.
+            self.followed = 0;
             let rest = self.buffer[..].to_vec();
             pool::put(std::mem::replace(&mut self.buffer, rest));
         }
@@ -307,16 +309,18 @@ mod tests {
             let (mut at, mut taken, mut most) = (0, 0, 0);
             while taken < wire.len() {
                 input.borrow(&mut spare);
-                input.want(size);
-                let buffer = input.receive(false);
-                let read = (buffer.capacity() - buffer.len()).min(wire.len() - at);
-                buffer.extend_from_slice(&wire[at..at + read]);
-                at += read;
-                most = most.max(read);
-                while input.len() >= size {
-                    assert_eq!(input.take(size), wire[taken..taken + size]);
-                    input.note_message(size);
-                    taken += size;
+                for _ in 0..8 {
+                    input.want(size);
+                    let buffer = input.receive(false);
+                    let read = (buffer.capacity() - buffer.len()).min(wire.len() - at);
+                    buffer.extend_from_slice(&wire[at..at + read]);
+                    at += read;
+                    most = most.max(read);
+                    while input.len() >= size {
+                        assert_eq!(input.take(size), wire[taken..taken + size]);
+                        input.note_message(size);
+                        taken += size;
+                    }
                 }
                 input.give_back(&mut spare);
                 let (held, room) = (input.len(), input.buffer.capacity());

@@ -47,6 +47,11 @@ impl Deadlines {
         self.write = None;
     }
 
+    /// Whether the time of one has come.
+    pub(super) fn is_due(&self) -> bool {
+        self.timer.as_ref().is_some_and(|timer| timer.is_elapsed())
+    }
+
     /// Looks at the peer in a while, or need not.
     pub(super) fn look(&mut self, needed: bool) {
         if !needed {

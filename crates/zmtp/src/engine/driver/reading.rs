@@ -29,6 +29,7 @@ impl<S: Transport> Driver<S> {
         let fails = self.ended || self.broken.is_some();
         let holds = !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0;
         let rests = in_traffic && !fails && !holds && !self.has_to_write() && !self.has_deadline();
+        self.read = 0;
         rests && self.with_input(|this| this.take_message(cx))
     }
 
@@ -105,7 +106,7 @@ impl<S: Transport> Driver<S> {
 
     /// Whether there is more to parse, and room for it.
     pub(super) fn may_parse(&self) -> bool {
-        !self.parsed && self.incoming.len() < BATCH
+        !self.parsed && !self.stalled && self.incoming.len() < BATCH
     }
 
     pub(super) fn parse(&mut self) -> Result<(), LeaveReason> {
@@ -150,9 +151,11 @@ impl<S: Transport> Driver<S> {
             let input = self.connection.receive();
             input.clear();
             input.reserve(1);
-            if ready!(self.stream.poll_read(cx, input))? == 0 {
+            let count = ready!(self.stream.poll_read(cx, input))?;
+            if count == 0 {
                 return Poll::Ready(Ok(()));
             }
+            self.read = self.read.saturating_add(count);
         }
         cx.waker().wake_by_ref();
         Poll::Pending
