@@ -66,6 +66,9 @@ pub(super) struct Input {
     lent: bool,
     /// The buffer has been chosen for what is expected.
     is_chosen: bool,
+    /// A large message has been taken since the buffer was borrowed.
+    #[cfg(feature = "tokio")]
+    has_taken: bool,
 }
 
 impl Input {
@@ -142,6 +145,7 @@ impl Input {
         if size >= LARGE {
             let followed = self.len() > size;
             self.followed = if followed { self.followed.saturating_add(1) } else { 0 };
+            self.has_taken = true;
         }
     }
 
@@ -197,15 +201,19 @@ impl Input {
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn borrow(&mut self, spare: &mut Vec<u8>) {
-        if !self.is_empty() {
-            return;
-        }
-        self.taken = 0;
-        if self.expected > 0 {
-            self.buffer = pool::take(self.room_after(self.expected));
+        let room = self.room_after(self.expected);
+        // What has arrived of the next message of a flood is moved to where the rest has room.
+        let moves = self.is_flooded(self.expected) && self.len() + self.expected <= room;
+        self.has_taken = false;
+        if self.expected > 0 && (self.is_empty() || (moves && self.buffer.capacity() < room)) {
+            let mut buffer = pool::take(room);
+            buffer.extend_from_slice(self.bytes());
+            self.buffer = buffer;
+            self.taken = 0;
             self.room = self.buffer.capacity();
             self.is_chosen = true;
-        } else {
+        } else if self.is_empty() {
+            self.taken = 0;
             if spare.capacity() < LOAN {
                 *spare = Vec::with_capacity(LOAN);
             }
@@ -221,6 +229,10 @@ impl Input {
     pub(super) fn give_back(&mut self, spare: &mut Vec<u8>) {
         let lent = std::mem::take(&mut self.lent);
         self.is_chosen = false;
+        if !self.has_taken {
+            // What trickles is no flood.
+            self.followed = 0;
+        }
         self.drop_taken();
         if lent && self.buffer.is_empty() {
             std::mem::swap(&mut self.buffer, spare);
@@ -233,8 +245,7 @@ impl Input {
                 || self.buffer.capacity() > LOAN + KEEP_SHARE * self.buffer.len())
         {
             // Little of what was expected has come, and a peer could hold the room of its last message
-            // with one byte. A flood that does not fill its room is none.
-            self.followed = 0;
+            // with one byte.
             let rest = self.buffer[..].to_vec();
             pool::put(std::mem::replace(&mut self.buffer, rest));
         }
