@@ -180,8 +180,8 @@ impl<S: Transport> Driver<S> {
             if !self.incoming.is_empty() && !self.parsed {
                 self.connection.answer_ahead();
             }
-            // There may be room to parse again, or to read.
-            more |= self.may_parse() || (!could_read && self.may_read());
+            // There may be room to parse again, or to read, or none any more, and the peer is to be looked at.
+            more |= self.may_parse() || could_read != self.may_read();
             let (written, empty) =
                 if self.has_to_write() { self.poll_write(Some(cx)) } else { (false, true) };
             more |= written && held_back;
