@@ -106,7 +106,7 @@ impl<S: Transport> Driver<S> {
 
     /// Whether there is more to parse, and room for it.
     pub(super) fn may_parse(&self) -> bool {
-        !self.parsed && !self.stalled && self.incoming.len() < BATCH
+        !self.parsed && self.incoming.len() < BATCH
     }
 
     pub(super) fn parse(&mut self) -> Result<(), LeaveReason> {
