@@ -148,7 +148,8 @@ async fn a_dealer_that_never_stops_does_not_keep_a_req_from_being_served() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_released() {
+async fn a_peer_that_leaves_more_behind_than_is_read_ahead_is_seen_to_leave_though_nothing_is_released()
+ {
     let config = Config::default().with_release(zmtp::Release::Explicit).with_recv_hwm(1);
     let (mut router, _place, endpoint) = bound(config).await;
     let context = zmq::Context::new();
@@ -156,20 +157,17 @@ async fn a_peer_that_leaves_megabytes_behind_is_seen_to_leave_though_nothing_is_
     dealer.set_linger(-1).unwrap();
     dealer.connect(&endpoint).unwrap();
     let id = joined(&mut router).await.id;
-    for _ in 0..150 {
+    // More than is read ahead; libzmq writes the rest, and so can leave, while that
+    // takes no more than a quarter of the system's buffer.
+    for _ in 0..100 {
         dealer.send(vec![7_u8; 1000], 0).unwrap();
     }
+    // Before it leaves, for what has not been received goes with it.
+    assert!(matches!(event(&mut router).await, PeerEvent::Message(..)));
     drop(dealer);
-    let mut messages = 0;
-    loop {
-        match event(&mut router).await {
-            PeerEvent::Message(..) => messages += 1,
-            PeerEvent::Left(peer, _) => {
-                assert_eq!((peer.id, messages), (id, 1));
-                return;
-            }
-            event => panic!("{event:?}"),
-        }
+    match event(&mut router).await {
+        PeerEvent::Left(peer, _) => assert_eq!(peer.id, id),
+        event => panic!("{event:?}"),
     }
 }
 

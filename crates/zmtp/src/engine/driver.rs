@@ -52,6 +52,8 @@ struct Driver<S> {
     outgoing: VecDeque<Message>,
     /// Everything in the connection's input has been parsed.
     parsed: bool,
+    /// What is in `incoming` has found no room.
+    stalled: bool,
     /// The stream has ended.
     ended: bool,
     /// Writing failed, or the peer broke the protocol. What it sent before is still delivered.
@@ -122,6 +124,7 @@ impl<S: Transport> Driver<S> {
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             parsed: true,
+            stalled: false,
             ended: false,
             broken: None,
             held: 0,
@@ -177,8 +180,8 @@ impl<S: Transport> Driver<S> {
             if !self.incoming.is_empty() && !self.parsed {
                 self.connection.answer_ahead();
             }
-            // There may be room to parse again, or to read.
-            more |= self.may_parse() || (!could_read && self.may_read());
+            // There may be room to parse again or to read; where there is none any more, the peer is looked at.
+            more |= self.may_parse() || could_read != self.may_read();
             let (written, empty) =
                 if self.has_to_write() { self.poll_write(Some(cx)) } else { (false, true) };
             more |= written && held_back;
@@ -270,6 +273,7 @@ impl<S: Transport> Driver<S> {
             }
             Order::Abort(reason) => return Err(reason),
         }
+        self.stalled = !self.incoming.is_empty();
         Ok(())
     }
 

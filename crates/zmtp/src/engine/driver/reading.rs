@@ -27,8 +27,8 @@ impl<S: Transport> Driver<S> {
     pub(super) fn poll_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let in_traffic = self.link.has_joined() && self.end == End::NotYet;
         let fails = self.ended || self.broken.is_some();
-        let holds = !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0;
-        let rests = in_traffic && !fails && !holds && !self.has_to_write() && !self.has_deadline();
+        let rests = in_traffic && !fails && !self.holds_input();
+        let rests = rests && !self.has_to_write() && !self.has_deadline();
         self.read = 0;
         rests && self.with_input(|this| this.take_message(cx))
     }
@@ -45,8 +45,12 @@ impl<S: Transport> Driver<S> {
             let delivered = if self.parsed { self.link.deliver(message) } else { Err(message) };
             self.incoming.extend(delivered.err());
         }
-        let under_way = !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0;
-        !(under_way || self.ended || self.stream.may_read_on() || self.has_to_write())
+        let goes_on = self.holds_input() || self.stream.may_read_on();
+        !(goes_on || self.ended || self.has_to_write())
+    }
+
+    fn holds_input(&self) -> bool {
+        !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0
     }
 
     fn note_read(&mut self, read: io::Result<usize>) {
@@ -106,7 +110,7 @@ impl<S: Transport> Driver<S> {
 
     /// Whether there is more to parse, and room for it.
     pub(super) fn may_parse(&self) -> bool {
-        !self.parsed && self.incoming.len() < BATCH
+        !self.parsed && !self.stalled && self.incoming.len() < BATCH
     }
 
     pub(super) fn parse(&mut self) -> Result<(), LeaveReason> {

@@ -313,6 +313,23 @@ async fn a_peer_at_its_receive_mark_is_still_seen_to_leave() {
     assert_eq!(fixture.left().await, LeaveReason::Closed);
 }
 
+#[tokio::test(start_paused = true)]
+async fn of_a_peer_whose_large_messages_find_no_room_little_more_is_held() {
+    let config = Config::default().with_recv_hwm(1).with_release(Release::Explicit);
+    let (mut fixture, _) = Fixture::ready(config).await;
+    let message = [&b"\x02\0\0\0\0\0\x01\x86\xA0"[..], &vec![7; 100_000]].concat();
+    let flood = message.repeat(64);
+    let mut taken = 0;
+    while let Ok(count) =
+        tokio::time::timeout(Duration::from_secs(1), fixture.raw.write(&flood[taken..])).await
+    {
+        taken += count.unwrap();
+        assert!(taken < flood.len(), "all of it");
+    }
+    // The pipe holds a mebibyte of them.
+    assert!(taken < 2 << 20, "{taken} bytes");
+}
+
 #[tokio::test]
 async fn a_peer_at_its_receive_mark_has_its_pings_answered_once() {
     for messages in [2, 3, 70, 500] {
