@@ -35,6 +35,10 @@ use super::linger::Linger;
 const EVENTS: usize = 128;
 const BYTES: usize = 256 << 10;
 
+/// So many events at once or fewer are told of one by one, with the others' turn in between: the peer that is
+/// answered first goes on while the next is read, instead of all waiting for each other.
+const FEW: usize = 8;
+
 const NOW: Duration = Duration::ZERO;
 
 /// Those of all runtimes that have connections.
@@ -245,14 +249,14 @@ impl Reactor {
         }
     }
 
-    /// Tells of events from the first on that has not been told of. Says of how many then, and whether one
-    /// of the members expects room.
+    /// Tells of the events from the first on that has not been told of, `most` at most. Says of how many then,
+    /// and whether one of the members expects room.
     ///
     /// Members are told with the lock held, which is taken only to come and go.
-    fn tell(&self, events: &Events, told: usize) -> (usize, bool) {
+    fn tell(&self, events: &Events, told: usize, most: usize) -> (usize, bool) {
         let members = lock(&self.members);
         let mut told = told;
-        let mut events = events.iter().skip(told);
+        let mut events = events.iter().skip(told).take(most);
         let (mut read, mut expects_room) = (0, false);
         let mut current = None;
         loop {
@@ -306,8 +310,9 @@ impl Turns {
             if self.told == 0 && guard.get_inner_mut().poll(&mut self.events, Some(NOW)).is_err() {
                 self.events.clear();
             }
-            let (told, expects_room) = self.reactor.tell(&self.events, self.told);
             let count = self.events.iter().count();
+            let most = if count <= FEW { 1 } else { count };
+            let (told, expects_room) = self.reactor.tell(&self.events, self.told, most);
             self.told = if told < count { told } else { 0 };
             // Where there is much, more has come meanwhile, and to look again after the others had their
             // turn spares asking the runtime.

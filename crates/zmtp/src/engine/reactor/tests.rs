@@ -42,10 +42,17 @@ struct Seat {
 
 impl Seat {
     fn take(panics: bool) -> Self {
-        let (socket, peer) = UnixStream::pair().unwrap();
         let (tell, told) = unbounded_channel();
-        let (place, membership) = Place::take(Arc::new(Member { told: tell, panics })).unwrap();
+        Self { told, ..Self::telling(&tell, panics) }
+    }
+
+    /// One that tells what it is told elsewhere.
+    fn telling(tell: &UnboundedSender<Told>, panics: bool) -> Self {
+        let (socket, peer) = UnixStream::pair().unwrap();
+        let member = Member { told: tell.clone(), panics };
+        let (place, membership) = Place::take(Arc::new(member)).unwrap();
         place.watch(socket.as_fd()).unwrap();
+        let (_, told) = unbounded_channel();
         Self { _membership: membership, _socket: socket, place, peer, told }
     }
 
@@ -83,6 +90,27 @@ async fn a_panic_fails_its_own_member_and_nobody_else() {
             assert_eq!(seat.next().await, if i % 2 == 1 { Told::Failed } else { READABLE });
         }
     }
+}
+
+#[tokio::test]
+async fn others_have_their_turn_after_each_of_a_few_and_after_all_of_many() {
+    // A task among tasks: what is blocked on has its turn less often.
+    let portions = tokio::spawn(async {
+        for count in [1, FEW, FEW + 1, EVENTS] {
+            let (tell, mut told) = unbounded_channel();
+            let mut seats: Vec<Seat> = (0..count).map(|_| Seat::telling(&tell, false)).collect();
+            for seat in &mut seats {
+                seat.peer.write_all(b"x").unwrap();
+            }
+            let at_once = if count > FEW { count } else { 1 };
+            for _ in 0..count / at_once {
+                assert_eq!(told.recv().await, Some(READABLE));
+                assert_eq!(told.len() + 1, at_once, "of {count}");
+                while told.try_recv().is_ok() {}
+            }
+        }
+    });
+    portions.await.unwrap();
 }
 
 #[tokio::test]
