@@ -27,6 +27,7 @@ use deadlines::{Deadlines, Due};
 
 use bytes::Buf;
 
+use super::linger::Expected;
 use super::reactor::{Place, Readiness, Ready, Response};
 use super::transport::Transport;
 use super::unwritten::Unwritten;
@@ -35,12 +36,13 @@ use crate::message::Message;
 use crate::proto::Connection;
 use crate::socket::{LeaveReason, Link, Order, WriteInPlace};
 
-/// Rounds before other tasks have their turn: some thousand messages. One in which so many bytes have been
-/// read by then is the last as well.
+/// Rounds before other tasks have their turn. One by whose end so many bytes have been read is the last as
+/// well: who receives a large message finds it in the cache, and its buffer is free for the next.
 const ROUNDS: usize = 16;
-const READ_MAX: usize = 1 << 20;
+const READ_MAX: usize = 64 << 10;
 
-/// Bytes that wait to be written of which more is expected to leave in no time.
+/// Bytes that wait to be written, or that have been read, of which more is expected to leave or to come in no
+/// time.
 const MUCH: usize = 16 << 10;
 
 #[derive(Debug)]
@@ -116,7 +118,8 @@ fn lock<S>(driver: &Mutex<Driver<S>>) -> MutexGuard<'_, Driver<S>> {
 
 impl<S: Transport> Driver<S> {
     fn new(stream: S, link: Link) -> Self {
-        let connection = link.connection();
+        let mut connection = link.connection();
+        connection.read_several(stream.reads_several());
         Self {
             stream,
             connection,
@@ -255,9 +258,16 @@ impl<S: Transport> Driver<S> {
         Ok(())
     }
 
-    /// Whether there is much to write and no room for it.
-    fn waits_for_room(&mut self) -> bool {
-        self.deadlines.waits_to_write() && self.connection.transmit().remaining() >= MUCH
+    /// What is to be expected after a poll. A sender over TCP has much under way; one whose few messages fill
+    /// the buffer has none before they are read.
+    fn expected(&mut self) -> Expected {
+        if self.deadlines.waits_to_write() && self.connection.transmit().remaining() >= MUCH {
+            Expected::Room
+        } else if self.read >= MUCH && !self.stream.reads_several() {
+            Expected::More
+        } else {
+            Expected::Nothing
+        }
     }
 
     fn exchange(&mut self, cx: &mut Context<'_>) -> Result<(), LeaveReason> {
@@ -321,7 +331,7 @@ impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
             task.wake_by_ref();
         }
         driver.task = Some(task);
-        Response { read: driver.read, expects_room: driver.waits_for_room() }
+        Response { read: driver.read, expected: driver.expected() }
     }
 
     fn fail(&self) {

@@ -28,7 +28,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 
-use super::linger::Linger;
+use super::linger::{Expected, Linger};
 
 /// Events, and bytes read, before other tasks have their turn: what was read is still in the processor's cache
 /// when they look at it.
@@ -65,8 +65,7 @@ pub(super) trait Ready: Send + Sync {
 pub(super) struct Response {
     /// Bytes that were read.
     pub(super) read: usize,
-    /// There is so much to write that room for more of it is to be expected in no time.
-    pub(super) expects_room: bool,
+    pub(super) expected: Expected,
 }
 
 /// What the system says of a connection.
@@ -250,14 +249,14 @@ impl Reactor {
     }
 
     /// Tells of the events from the first on that has not been told of, `most` at most. Says of how many then,
-    /// and whether one of the members expects room.
+    /// and what the members expect.
     ///
     /// Members are told with the lock held, which is taken only to come and go.
-    fn tell(&self, events: &Events, told: usize, most: usize) -> (usize, bool) {
+    fn tell(&self, events: &Events, told: usize, most: usize) -> (usize, Expected) {
         let members = lock(&self.members);
         let mut told = told;
         let mut events = events.iter().skip(told).take(most);
-        let (mut read, mut expects_room) = (0, false);
+        let (mut read, mut expected) = (0, Expected::Nothing);
         let mut current = None;
         loop {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -269,14 +268,14 @@ impl Reactor {
                         current = Some(member);
                         let response = member.ready(Readiness::from(event));
                         read += response.read;
-                        expects_room |= response.expects_room;
+                        expected = expected.max(response.expected);
                     }
                 }
             }));
             match (outcome, current) {
                 // One that goes wrong does not take the others with it.
                 (Err(_), Some(member)) => member.fail(),
-                _ => return (told, expects_room),
+                _ => return (told, expected),
             }
         }
     }
@@ -303,6 +302,10 @@ impl Drop for Turns {
 impl Turns {
     /// Ready only if the runtime tells of no more events.
     fn poll(&mut self, cx: &mut Context<'_>) -> TaskPoll<()> {
+        if self.linger.pauses() {
+            cx.waker().wake_by_ref();
+            return TaskPoll::Pending;
+        }
         loop {
             let Ok(mut guard) = ready!(self.poll.poll_read_ready_mut(cx)) else {
                 return TaskPoll::Ready(());
@@ -312,11 +315,11 @@ impl Turns {
             }
             let count = self.events.iter().count();
             let most = if count <= FEW { 1 } else { count };
-            let (told, expects_room) = self.reactor.tell(&self.events, self.told, most);
+            let (told, expected) = self.reactor.tell(&self.events, self.told, most);
             self.told = if told < count { told } else { 0 };
             // Where there is much, more has come meanwhile, and to look again after the others had their
             // turn spares asking the runtime.
-            if self.told > 0 || count > 1 || self.linger.goes_on(count > 0, expects_room) {
+            if self.told > 0 || count > 1 || self.linger.goes_on(count > 0, expected) {
                 cx.waker().wake_by_ref();
                 return TaskPoll::Pending;
             }

@@ -51,9 +51,10 @@ impl Stream {
 
     /// To be driven.
     pub(super) fn into_polled(self) -> io::Result<Polled> {
-        Ok(Polled::new(match self {
-            Self::Tcp(stream) => stream.into_std()?.into(),
-            Self::Unix(stream) => stream.into_std()?.into(),
-        }))
+        Ok(match self {
+            Self::Tcp(stream) => Polled::new(stream.into_std()?.into(), false),
+            // To be woken costs more than to copy, and the sender has to wait for it.
+            Self::Unix(stream) => Polled::new(stream.into_std()?.into(), true),
+        })
     }
 }

@@ -47,6 +47,10 @@ pub(super) trait Transport: Debug {
     /// What has been told.
     fn note(&mut self, readiness: Readiness);
 
+    /// Whether of large messages that follow one another several are to be read at a time. A TCP whose window
+    /// opens less often is slower.
+    fn reads_several(&self) -> bool;
+
     /// Whether the peer is known to send nothing more, though what it sent may not have been read.
     fn peer_has_closed(&self) -> bool;
 }
@@ -68,12 +72,13 @@ pub(super) struct Polled {
     /// There is no room to write.
     full: bool,
     watches_writes: bool,
+    reads_several: bool,
 }
 
 impl Polled {
-    pub(super) fn new(socket: OwnedFd) -> Self {
+    pub(super) fn new(socket: OwnedFd, reads_several: bool) -> Self {
         let (readable, read_closed, full, watches_writes) = Default::default();
-        Self { socket, place: None, readable, read_closed, full, watches_writes }
+        Self { socket, place: None, readable, read_closed, full, watches_writes, reads_several }
     }
 }
 
@@ -148,6 +153,10 @@ impl Transport for Polled {
         self.readable |= readiness.readable;
         self.full &= !readiness.writable;
         self.read_closed |= readiness.read_closed;
+    }
+
+    fn reads_several(&self) -> bool {
+        self.reads_several
     }
 
     fn peer_has_closed(&self) -> bool {

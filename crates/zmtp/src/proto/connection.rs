@@ -114,6 +114,12 @@ impl Connection {
         self.input.receive(!matches!(self.state, State::Traffic))
     }
 
+    /// Whether to offer room for several large messages where they follow one another.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn read_several(&mut self, several: bool) {
+        self.input.read_several(several);
+    }
+
     /// Uses the room of `spare` until [`give_back`](Self::give_back).
     #[inline]
     #[cfg(feature = "tokio")]

@@ -32,14 +32,14 @@ const LARGE: usize = 16 << 10;
 #[cfg(feature = "tokio")]
 const EXPECTED_MAX: usize = 512 << 10;
 
-/// Where one large message is followed by the next, so many are read at a time and copied apart: to read
+/// Where one large message is followed by the next, so many are read at a time and copied apart, if to read
 /// each by itself takes the system more than to copy it does.
 #[cfg(feature = "tokio")]
 const FLOOD_COUNT: usize = 6;
 
 /// The most room for them.
 #[cfg(feature = "tokio")]
-const FLOOD_MAX: usize = 384 << 10;
+const FLOOD_MAX: usize = 512 << 10;
 
 /// A buffer of which less than this share has been filled is not kept for the rest.
 #[cfg(feature = "tokio")]
@@ -50,6 +50,10 @@ const KEEP_SHARE: usize = 4;
 /// Who has many connections [lends](Self::borrow) all of them the same buffer, one at a time: what
 /// is idle holds none, and the one that is used stays in the processor's cache.
 #[derive(Debug, Default)]
+#[cfg_attr(
+    feature = "tokio",
+    expect(clippy::struct_excessive_bools, reason = "they vary independently")
+)]
 pub(super) struct Input {
     buffer: Vec<u8>,
     /// Bytes at the front of `buffer` that have been taken.
@@ -66,9 +70,15 @@ pub(super) struct Input {
     lent: bool,
     /// The buffer has been chosen for what is expected.
     is_chosen: bool,
+    /// It has been borrowed for, and is to be given back.
+    #[cfg(feature = "tokio")]
+    in_turn: bool,
     /// A large message has been taken since the buffer was borrowed.
     #[cfg(feature = "tokio")]
     has_taken: bool,
+    /// Several large messages may be read at a time.
+    #[cfg(feature = "tokio")]
+    several: bool,
 }
 
 impl Input {
@@ -141,6 +151,11 @@ impl Input {
     }
 
     #[cfg(feature = "tokio")]
+    pub(super) fn read_several(&mut self, several: bool) {
+        self.several = several;
+    }
+
+    #[cfg(feature = "tokio")]
     fn note_followed(&mut self, size: usize) {
         if size >= LARGE {
             let followed = self.len() > size;
@@ -152,7 +167,7 @@ impl Input {
     /// Whether large messages come one behind the other, of which several are to be read at a time.
     #[cfg(feature = "tokio")]
     fn is_flooded(&self, size: usize) -> bool {
-        self.followed > 1 && (LARGE..=FLOOD_MAX / 2).contains(&size)
+        self.several && self.followed > 1 && (LARGE..=FLOOD_MAX / 2).contains(&size)
     }
 
     /// The room to be had for what follows a message of this size.
@@ -180,6 +195,10 @@ impl Input {
     #[inline]
     pub(super) fn receive(&mut self, in_handshake: bool) -> &mut Vec<u8> {
         self.drop_taken();
+        #[cfg(feature = "tokio")]
+        if self.in_turn && self.expected > 0 && self.buffer.capacity() == 0 {
+            self.choose(self.room_after(self.expected));
+        }
         let missing = self.wanted.saturating_sub(self.buffer.len());
         let least = if in_handshake { HANDSHAKE_ROOM } else { ROOM_MIN };
         let room = self.buffer.capacity() - self.buffer.len();
@@ -204,14 +223,9 @@ impl Input {
         let room = self.room_after(self.expected);
         // What has arrived of the next message of a flood is moved to where the rest has room.
         let moves = self.is_flooded(self.expected) && self.len() + self.expected <= room;
-        self.has_taken = false;
+        (self.in_turn, self.has_taken) = (true, false);
         if self.expected > 0 && (self.is_empty() || (moves && self.buffer.capacity() < room)) {
-            let mut buffer = pool::take(room);
-            buffer.extend_from_slice(self.bytes());
-            self.buffer = buffer;
-            self.taken = 0;
-            self.room = self.buffer.capacity();
-            self.is_chosen = true;
+            self.choose(room);
         } else if self.is_empty() {
             self.taken = 0;
             if spare.capacity() < LOAN {
@@ -223,12 +237,23 @@ impl Input {
         }
     }
 
+    /// Moves what there is to a buffer of this capacity.
+    #[cfg(feature = "tokio")]
+    fn choose(&mut self, capacity: usize) {
+        let mut buffer = pool::take(capacity);
+        buffer.extend_from_slice(self.bytes());
+        self.buffer = buffer;
+        self.taken = 0;
+        self.room = self.buffer.capacity();
+        self.is_chosen = true;
+    }
+
     /// Gives the buffer back, unless what is left in it takes up most of it.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn give_back(&mut self, spare: &mut Vec<u8>) {
         let lent = std::mem::take(&mut self.lent);
-        self.is_chosen = false;
+        (self.in_turn, self.is_chosen) = (false, false);
         if !self.has_taken {
             // What trickles is no flood.
             self.followed = 0;
@@ -313,10 +338,25 @@ mod tests {
     }
 
     #[test]
+    fn large_messages_of_one_turn_have_the_same_buffer_one_after_the_other() {
+        let mut input = Input::default();
+        turn(&mut input, &vec![7; 100_000], true);
+        input.borrow(&mut Vec::new());
+        let addresses = [(); 3].map(|()| {
+            input.receive(false).extend_from_slice(&vec![7; 100_000]);
+            let message = input.take(100_000);
+            input.note_message(message.len());
+            message.as_ptr()
+        });
+        assert_eq!(addresses, [addresses[0]; 3]);
+    }
+
+    #[test]
     fn messages_of_a_flood_come_whole_and_several_at_a_time() {
         for size in [LARGE, 65_545, 100_001, FLOOD_MAX / 2, FLOOD_MAX] {
             let wire: Vec<u8> = (0..=250).cycle().take(40 * size).collect();
             let (mut input, mut spare) = (Input::default(), Vec::new());
+            input.read_several(true);
             let (mut at, mut taken, mut most) = (0, 0, 0);
             while taken < wire.len() {
                 input.borrow(&mut spare);

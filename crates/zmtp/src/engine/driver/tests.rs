@@ -66,6 +66,10 @@ impl Transport for Counted {
 
     fn note(&mut self, _: Readiness) {}
 
+    fn reads_several(&self) -> bool {
+        false
+    }
+
     fn peer_has_closed(&self) -> bool {
         false
     }

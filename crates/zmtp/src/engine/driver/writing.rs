@@ -18,7 +18,7 @@ const TAKE_SIZE: usize = 64 << 10;
 /// Bytes of the messages taken that are put together before they are written, of those that are copied
 /// for it and in all.
 const COPY_SIZE: usize = 64 << 10;
-const WRITE_SIZE: usize = 256 << 10;
+const WRITE_SIZE: usize = 1 << 20;
 
 /// Slices passed to one vectored write.
 const SLICES: usize = 64;
