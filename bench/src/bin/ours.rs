@@ -56,7 +56,7 @@ async fn send(run: OneWay) -> Result<(), Box<dyn Error>> {
     let body = Bytes::from(vec![b'x'; run.size]);
     let mut tally = Tally::new(run.time);
     loop {
-        if let Err(full) = dealer.try_send(Message::from(body.clone())) {
+        if let Err(full) = dealer.try_send(Message::from(&body)) {
             dealer.send(full.into_message()).await?;
         }
         if !tally.add(1) {

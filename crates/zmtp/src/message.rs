@@ -98,15 +98,6 @@ impl Message {
         }
     }
 
-    /// One part.
-    #[inline]
-    fn of_part(part: Bytes) -> Self {
-        match Short::part(&part) {
-            Some(short) => Self { frames: Frames::Short(short) },
-            None => Self::from_parts(&[part]),
-        }
-    }
-
     /// Encodes `parts`, the last with MORE if `more`, and then `rest`, in one exact allocation if they do
     /// not fit into the message itself. `tail` and they are the wire form of `len` parts.
     fn encode<T: AsRef<[u8]>>(

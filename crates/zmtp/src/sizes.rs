@@ -6,19 +6,23 @@ use std::collections::VecDeque;
 const KEEP_MAX: usize = 1024;
 
 /// A queue of sizes and their sum. While there is only one, as there mostly is, it is held in place.
+///
+/// It is part of what is touched for each message of each connection, so what is rare lies elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Sizes {
-    /// Those before the last.
-    before: VecDeque<usize>,
-    last: Option<usize>,
+    /// Those before the last, from the first time that there are two.
+    before: Option<Box<VecDeque<usize>>>,
+    /// 0 if there is none: a message takes two bytes at least.
+    last: usize,
     sum: usize,
 }
 
 impl Sizes {
     #[inline]
     pub(crate) fn push(&mut self, size: usize) {
-        if let Some(before) = self.last.replace(size) {
-            self.before.push_back(before);
+        let before = std::mem::replace(&mut self.last, size);
+        if before > 0 {
+            self.before.get_or_insert_default().push_back(before);
         }
         self.sum += size;
     }
@@ -26,28 +30,31 @@ impl Sizes {
     /// The first of them.
     #[inline]
     pub(crate) fn first(&self) -> Option<usize> {
-        self.before.front().copied().or(self.last)
+        let before = self.before.as_ref().and_then(|before| before.front().copied());
+        before.or((self.last > 0).then_some(self.last))
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<usize> {
-        let size = self.before.pop_front().or_else(|| self.last.take())?;
+        let before = self.before.as_mut().and_then(|before| before.pop_front());
+        let size = before.unwrap_or_else(|| std::mem::take(&mut self.last));
         self.sum -= size;
-        Some(size)
+        (size > 0).then_some(size)
     }
 
     #[inline]
     pub(crate) fn clear(&mut self) {
-        (self.last, self.sum) = (None, 0);
-        if self.before.capacity() > KEEP_MAX {
-            self.before = VecDeque::new();
+        (self.last, self.sum) = (0, 0);
+        self.before.take_if(|before| before.capacity() > KEEP_MAX);
+        if let Some(before) = &mut self.before {
+            before.clear();
         }
-        self.before.clear();
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.before.len() + usize::from(self.last.is_some())
+        let before = self.before.as_ref().map_or(0, |before| before.len());
+        before + usize::from(self.last > 0)
     }
 
     /// All of them together.
@@ -74,7 +81,7 @@ mod tests {
             assert_eq!((sizes.pop(), sizes.first(), sizes.sum()), (None, None, 0));
             sizes.push(7);
             assert_eq!((sizes.first(), sizes.len(), sizes.sum()), (Some(7), 1, 7));
-            (0..count).for_each(|size| sizes.push(size));
+            (1..=count).for_each(|size| sizes.push(size));
             sizes.clear();
             assert_eq!((sizes.first(), sizes.len(), sizes.sum()), (None, 0, 0));
         }

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Message, Parts};
+use super::short::Short;
+use super::{Frames, Message, Parts};
 
 /// Few enough parts to be gathered without a list.
 const FEW: usize = 4;
@@ -113,7 +114,7 @@ impl From<Message> for Vec<Vec<u8>> {
 /// One part.
 impl From<Vec<u8>> for Message {
     fn from(part: Vec<u8>) -> Self {
-        Self::of_part(part.into())
+        Self::from(Bytes::from(part))
     }
 }
 
@@ -127,7 +128,17 @@ impl<const N: usize> From<&[u8; N]> for Message {
 /// One part.
 impl From<Bytes> for Message {
     fn from(part: Bytes) -> Self {
-        Self::of_part(part)
+        Self::from(&part)
+    }
+}
+
+/// One part, which is shared unless the message is so short that it holds it itself.
+impl From<&Bytes> for Message {
+    fn from(part: &Bytes) -> Self {
+        match Short::part(part) {
+            Some(short) => Self { frames: Frames::Short(short) },
+            None => Self::from_parts(std::slice::from_ref(part)),
+        }
     }
 }
 
@@ -148,6 +159,6 @@ impl From<&[u8]> for Message {
 /// One part.
 impl From<String> for Message {
     fn from(part: String) -> Self {
-        Self::of_part(part.into())
+        Self::from(Bytes::from(part))
     }
 }

@@ -45,6 +45,7 @@ fn wire_form_has_more_on_all_parts_but_the_last() {
 #[test]
 fn large_parts_keep_their_buffer() {
     let body = large(7);
+    assert_eq!(Message::from(&body).part(0).map(<[u8]>::as_ptr), Some(body.as_ptr()));
     let mut message = Message::from([body.clone(), Bytes::from_static(b"x")]);
     message.prepend(&["envelope", ""]);
     message.skip(1);
