@@ -18,20 +18,24 @@ const FRAME_OVERHEAD: usize = 64;
 ///
 /// Frames of an incomplete message stay where they arrived; only their headers are looked at, and
 /// each only once, so the work is linear in the bytes however they are split.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Assembler {
-    limits: Limits,
     /// Bytes at the front of the input that are whole frames of the message in progress.
     scanned: usize,
-    /// Frames of the message in progress that a command, or a length in a longer form than needed,
-    /// has cut off from those in the input.
+    frames: usize,
+    cost: usize,
+    cut_off: Option<Box<CutOff>>,
+}
+
+/// Frames of the message in progress that a command, or a length in a longer form than needed, has cut off
+/// from those in the input.
+#[derive(Debug, Default)]
+struct CutOff {
     chunks: Vec<Bytes>,
     /// Small ones among them, behind all `chunks`, copied together so that none keeps a read buffer.
     copied: BytesMut,
     /// Bytes in `chunks` and `copied`.
     held: usize,
-    frames: usize,
-    cost: usize,
 }
 
 /// One thing taken off the stream.
@@ -45,11 +49,6 @@ pub(super) enum Item {
 }
 
 impl Assembler {
-    pub(super) fn new(limits: Limits) -> Self {
-        let (chunks, copied) = (Vec::new(), BytesMut::new());
-        Self { limits, scanned: 0, chunks, copied, held: 0, frames: 0, cost: 0 }
-    }
-
     /// Bytes at the front of the input that have been looked at.
     pub(super) fn scanned(&self) -> usize {
         self.scanned
@@ -57,7 +56,7 @@ impl Assembler {
 
     /// Bytes of the message in progress that are no longer in the input.
     pub(super) fn held(&self) -> usize {
-        self.held
+        self.cut_off.as_ref().map_or(0, |cut_off| cut_off.held)
     }
 
     /// Whether a message has begun but not ended.
@@ -66,16 +65,20 @@ impl Assembler {
     }
 
     /// Takes the next message or command off `input`.
-    pub(super) fn next(&mut self, input: &mut Input) -> Result<Item, ProtocolError> {
+    pub(super) fn next(
+        &mut self,
+        input: &mut Input,
+        limits: &Limits,
+    ) -> Result<Item, ProtocolError> {
         loop {
-            if self.scan_short(input.bytes()) {
+            if self.scan_short(input.bytes(), limits) {
                 return Ok(Item::Message(self.finish(input)));
             }
             let pending = input.bytes().get(self.scanned..).unwrap_or_default();
             let Some((header, size)) = FrameHeader::decode(pending)? else {
                 return Ok(Item::Incomplete(input.len() + 1));
             };
-            let body = self.admit(header)?;
+            let body = self.admit(header, limits)?;
             let end = self.scanned + size + body;
             if input.len() < end {
                 return Ok(Item::Incomplete(end));
@@ -93,9 +96,10 @@ impl Assembler {
             } else {
                 self.cut(input);
                 input.skip(size);
-                FrameHeader::part(body, header.more()).encode(&mut self.copied);
-                self.held += body;
-                self.copied.extend_from_slice(input.bytes().get(..body).unwrap_or_default());
+                let cut_off = self.cut_off.get_or_insert_default();
+                FrameHeader::part(body, header.more()).encode(&mut cut_off.copied);
+                cut_off.copied.extend_from_slice(input.bytes().get(..body).unwrap_or_default());
+                cut_off.held += body;
                 input.skip(body);
             }
             self.frames += 1;
@@ -109,9 +113,9 @@ impl Assembler {
     /// Goes over whole parts of up to 255 bytes, which most are. Says whether the last of a message is
     /// among them; if not, what stops it is looked at in full.
     #[inline]
-    fn scan_short(&mut self, bytes: &[u8]) -> bool {
+    fn scan_short(&mut self, bytes: &[u8], limits: &Limits) -> bool {
         const MORE: u8 = FrameFlags::MORE.bits();
-        let Limits { max_message_size, max_frame_size, max_frames, .. } = self.limits;
+        let Limits { max_message_size, max_frame_size, max_frames, .. } = *limits;
         let (mut rest, before) = (bytes.get(self.scanned..).unwrap_or_default(), self.scanned);
         let (mut frames, mut cost, mut ends) = (self.frames, self.cost, false);
         while let [flags @ (0 | MORE), len, behind @ ..] = rest
@@ -137,9 +141,9 @@ impl Assembler {
     }
 
     /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
-    fn admit(&self, header: FrameHeader) -> Result<usize, ProtocolError> {
-        let Limits { max_message_size, max_frames, .. } = self.limits;
-        let size = self.limits.admit(header)?;
+    fn admit(&self, header: FrameHeader, limits: &Limits) -> Result<usize, ProtocolError> {
+        let Limits { max_message_size, max_frames, .. } = *limits;
+        let size = limits.admit(header)?;
         if header.is_command() {
             return Ok(size);
         }
@@ -158,26 +162,24 @@ impl Assembler {
     /// Moves the frames scanned so far out of the input.
     fn cut(&mut self, input: &mut Input) {
         let scanned = std::mem::take(&mut self.scanned);
-        self.held += scanned;
+        if scanned == 0 {
+            return;
+        }
+        let cut_off = self.cut_off.get_or_insert_default();
+        cut_off.held += scanned;
         if scanned <= COPY_MAX {
-            self.copied.extend_from_slice(input.bytes().get(..scanned).unwrap_or_default());
+            cut_off.copied.extend_from_slice(input.bytes().get(..scanned).unwrap_or_default());
             input.skip(scanned);
         } else {
-            self.flush();
-            self.chunks.push(input.take(scanned));
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.copied.is_empty() {
-            self.chunks.push(std::mem::take(&mut self.copied).freeze());
+            cut_off.flush();
+            cut_off.chunks.push(input.take(scanned));
         }
     }
 
     fn finish(&mut self, input: &mut Input) -> Message {
         let frames = std::mem::take(&mut self.frames);
         self.cost = 0;
-        if self.chunks.is_empty() && self.copied.is_empty() {
+        if self.cut_off.is_none() {
             let size = std::mem::take(&mut self.scanned);
             let wire = input.bytes().get(..size).unwrap_or_default();
             if let Some(message) = Message::from_short_wire(wire, frames) {
@@ -187,10 +189,18 @@ impl Assembler {
             return Message::from_wire(input.take(size), Vec::new(), frames);
         }
         self.cut(input);
-        self.flush();
-        self.held = 0;
-        let mut tail = std::mem::take(&mut self.chunks);
+        let mut cut_off = self.cut_off.take().unwrap_or_default();
+        cut_off.flush();
+        let mut tail = cut_off.chunks;
         let head = tail.remove(0);
         Message::from_wire(head, tail, frames)
+    }
+}
+
+impl CutOff {
+    fn flush(&mut self) {
+        if !self.copied.is_empty() {
+            self.chunks.push(std::mem::take(&mut self.copied).freeze());
+        }
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::assembler::{Assembler, Item};
-use super::command::{Command, PeerInfo, encode_error, encode_ping, encode_pong, encode_ready};
+use super::command::{Command, PeerInfo, encode_error, encode_ready};
 use super::frame::FrameHeader;
 use super::greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
-use super::heartbeat::{Heartbeat, Pulse};
+use super::heartbeat::Heartbeat;
 use super::input::Input;
+use super::pings::Pings;
 use super::socket_type::SocketType;
 use super::transmit::Transmit;
 use crate::error::{ProtocolError, SendError, SendErrorKind, printable};
@@ -48,27 +49,16 @@ pub struct Settings {
 /// [`next_event`](Self::next_event). See the [module](super) for the contract and an example.
 #[derive(Debug)]
 pub struct Connection {
-    socket_type: SocketType,
-    /// Our READY, until it has been sent.
-    ready: BytesMut,
+    settings: Arc<Settings>,
     input: Input,
-    /// Bytes in `input` when it was last looked at.
-    looked_at: usize,
     assembler: Assembler,
     output: Transmit,
-    /// Bytes of `input` in which PINGs have been answered ahead, and how many of them there are.
-    seen_ahead: usize,
-    answered_ahead: usize,
-    /// What the next PONG carries. A later PING replaces it, so at most one waits.
-    pong: Option<Bytes>,
-    ping: bool,
-    /// For the handshake.
-    deadline: Option<Instant>,
-    /// Where there are heartbeats.
-    pulse: Option<Box<Pulse>>,
-    /// The time it was when anybody last said so.
-    clock: Instant,
     state: State,
+    /// From the first one on.
+    pings: Option<Box<Pings>>,
+    /// When it was made; in traffic, the time it was when anybody last said so.
+    clock: Instant,
+    socket_type: SocketType,
 }
 
 #[derive(Debug)]
@@ -83,27 +73,19 @@ enum State {
 impl Connection {
     /// A connection that has just been made. Its greeting is ready to be transmitted.
     #[must_use]
-    pub fn new(socket_type: SocketType, settings: Settings, now: Instant) -> Self {
-        let Settings { identity, properties, limits, heartbeat } = settings;
-        let mut ready = BytesMut::new();
-        encode_ready(socket_type, &identity, &properties, &mut ready);
+    pub fn new(socket_type: SocketType, settings: impl Into<Arc<Settings>>, now: Instant) -> Self {
+        let settings = settings.into();
         let mut output = Transmit::default();
         output.scratch().extend_from_slice(&GREETING);
         Self {
-            socket_type,
-            ready,
             input: Input::default(),
-            looked_at: 0,
-            assembler: Assembler::new(limits),
+            assembler: Assembler::default(),
             output,
-            seen_ahead: 0,
-            answered_ahead: 0,
-            pong: None,
-            ping: false,
-            deadline: now.checked_add(limits.handshake_timeout),
-            pulse: heartbeat.map(|heartbeat| Box::new(Pulse::new(heartbeat))),
-            clock: now,
             state: State::Greeting,
+            pings: settings.heartbeat.map(|heartbeat| Box::new(Pings::of(heartbeat))),
+            clock: now,
+            socket_type,
+            settings,
         }
     }
 
@@ -155,13 +137,13 @@ impl Connection {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
         }
-        if let Some(pulse) = &mut self.pulse {
-            pulse.note_received(self.input.len().saturating_sub(self.looked_at));
+        if let Some(pings) = &mut self.pings {
+            pings.note_input(self.input.len());
         }
-        let before = self.input.len();
         let event = if self.input.is_ripe() { self.advance() } else { Ok(None) };
-        self.looked_at = self.input.len();
-        self.seen_ahead = self.seen_ahead.saturating_sub(before - self.looked_at);
+        if let Some(pings) = &mut self.pings {
+            pings.note_left(self.input.len());
+        }
         if let Err(error) = &event {
             self.state = State::Failed(error.clone());
         }
@@ -174,21 +156,8 @@ impl Connection {
         if !matches!(self.state, State::Traffic) {
             return;
         }
-        let mut at = self.seen_ahead.max(self.assembler.scanned());
-        loop {
-            let rest = self.input.bytes().get(at..).unwrap_or_default();
-            let Ok(Some((header, size))) = FrameHeader::decode(rest) else { break };
-            let end = usize::try_from(header.len).ok().and_then(|len| size.checked_add(len));
-            let Some(body) = end.and_then(|end| rest.get(size..end)) else { break };
-            if header.is_command()
-                && let Ok(Command::Ping { context, .. }) = Command::decode(body)
-            {
-                self.pong = Some(Bytes::copy_from_slice(context));
-                self.answered_ahead += 1;
-            }
-            at += size + body.len();
-        }
-        self.seen_ahead = at;
+        let pings = self.pings.get_or_insert_default();
+        pings.answer_ahead(self.input.bytes(), self.assembler.scanned());
     }
 
     #[inline]
@@ -207,14 +176,16 @@ impl Connection {
                     }
                     None => return Ok(None),
                 },
-                State::Traffic => match self.assembler.next(&mut self.input)? {
-                    Item::Message(message) => {
-                        self.input.note_message(message.wire_size());
-                        return Ok(Some(Event::Message(message)));
+                State::Traffic => {
+                    match self.assembler.next(&mut self.input, &self.settings.limits)? {
+                        Item::Message(message) => {
+                            self.input.note_message(message.wire_size());
+                            return Ok(Some(Event::Message(message)));
+                        }
+                        Item::Command(body) => self.obey(&body)?,
+                        Item::Incomplete(wanted) => return Ok(self.want(wanted)),
                     }
-                    Item::Command(body) => self.obey(&body)?,
-                    Item::Incomplete(wanted) => return Ok(self.want(wanted)),
-                },
+                }
                 State::Failed(ref error) => return Err(error.clone()),
             }
         }
@@ -229,8 +200,8 @@ impl Connection {
     fn greeted(&mut self, version: Version) {
         self.input.skip(GREETING_SIZE);
         // Both sides speak at once, as libzmq does, rather than the client first.
-        let ready = std::mem::take(&mut self.ready);
-        self.output.scratch().extend_from_slice(&ready);
+        let Settings { identity, properties, .. } = &*self.settings;
+        encode_ready(self.socket_type, identity, properties, self.output.scratch());
         self.state = State::Handshake(version);
     }
 
@@ -241,7 +212,7 @@ impl Connection {
         {
             return Err(ProtocolError::UnexpectedInHandshake);
         }
-        match self.assembler.next(&mut self.input)? {
+        match self.assembler.next(&mut self.input, &self.settings.limits)? {
             Item::Command(body) => Ok(Some(body)),
             Item::Message(_) => Err(ProtocolError::UnexpectedInHandshake),
             Item::Incomplete(wanted) => {
@@ -263,11 +234,12 @@ impl Connection {
                     encode_error(&error.to_string(), self.output.scratch());
                 })?;
                 self.state = State::Traffic;
-                self.deadline = None;
                 self.input.want(1);
                 // A REQ of libzmq 4.2 closes its connection at a PING, and says 3.0.
                 let bears_pings = info.socket_type != SocketType::Req || version >= Version::V3_1;
-                self.pulse.take_if(|_| !bears_pings);
+                if let Some(pings) = self.pings.as_mut().filter(|_| !bears_pings) {
+                    pings.spare_peer();
+                }
                 Ok(Some(Event::Ready(Arc::new(info))))
             }
             Command::Error(reason) => Err(ProtocolError::Refused(printable(reason))),
@@ -277,26 +249,14 @@ impl Connection {
 
     fn obey(&mut self, body: &Bytes) -> Result<(), ProtocolError> {
         match Command::decode(body)? {
-            Command::Ping { ttl, .. } if self.answered_ahead > 0 => {
-                self.answered_ahead -= 1;
-                self.note_ping(ttl);
-            }
             Command::Ping { ttl, context } => {
-                self.note_ping(ttl);
-                self.pong = Some(Bytes::copy_from_slice(context));
+                self.pings.get_or_insert_default().obey(ttl, context);
             }
             Command::Error(reason) => return Err(ProtocolError::Refused(printable(reason))),
             // libzmq ignores a stray READY as it does every command it does not know.
             Command::Ready(_) | Command::Pong | Command::Unknown => {}
         }
         Ok(())
-    }
-
-    /// A PING with this time to live has arrived.
-    fn note_ping(&mut self, ttl: u16) {
-        if ttl > 0 {
-            self.pulse.get_or_insert_default().note_ping(ttl);
-        }
     }
 
     /// Queues a message to be transmitted.
@@ -321,22 +281,10 @@ impl Connection {
     /// The bytes to write to the peer.
     #[inline]
     pub fn transmit(&mut self) -> &mut Transmit {
-        // These wait until what is there has left: a peer that sends PINGs and reads nothing makes
-        // one PONG, not a heap of them.
-        if (self.ping || self.pong.is_some()) && self.output.is_empty() {
-            self.encode_heartbeat();
+        if let Some(pings) = &mut self.pings {
+            pings.encode_into(&mut self.output);
         }
         &mut self.output
-    }
-
-    fn encode_heartbeat(&mut self) {
-        if let Some(context) = self.pong.take() {
-            encode_pong(&context, self.output.scratch());
-        }
-        if std::mem::take(&mut self.ping) {
-            let ttl = self.pulse.as_ref().map_or(0, |pulse| pulse.ttl_field());
-            encode_ping(ttl, self.output.scratch());
-        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if ever. It may have passed.
@@ -344,8 +292,10 @@ impl Connection {
     #[inline]
     pub fn next_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Greeting | State::Handshake(_) => self.deadline,
-            State::Traffic => self.pulse.as_ref()?.next_timeout(self.clock),
+            State::Greeting | State::Handshake(_) => {
+                self.clock.checked_add(self.settings.limits.handshake_timeout)
+            }
+            State::Traffic => self.pings.as_ref()?.next_timeout(self.clock),
             State::Failed(_) => None,
         }
     }
@@ -357,16 +307,14 @@ impl Connection {
     /// [`ProtocolError::HandshakeTimeout`] when the handshake should have been over, and
     /// [`ProtocolError::HeartbeatTimeout`] when the peer should have shown a sign of life.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ProtocolError> {
-        self.clock = now;
         let result = match &self.state {
             State::Traffic => {
-                let its_messages_wait = self.input.is_ripe();
-                let beat = |pulse: &mut Box<Pulse>| pulse.beat(now, its_messages_wait);
-                let ping = self.pulse.as_mut().map_or(Ok(false), beat);
-                ping.map(|ping| self.ping |= ping)
+                self.clock = now;
+                let they_wait = self.input.is_ripe();
+                self.pings.as_mut().map_or(Ok(()), |pings| pings.beat(now, they_wait))
             }
             State::Failed(error) => Err(error.clone()),
-            _ if self.deadline.is_some_and(|deadline| deadline <= now) => {
+            _ if self.next_timeout().is_some_and(|deadline| deadline <= now) => {
                 Err(ProtocolError::HandshakeTimeout)
             }
             _ => Ok(()),

@@ -60,6 +60,7 @@ mod frame;
 mod greeting;
 mod heartbeat;
 mod input;
+mod pings;
 #[cfg(feature = "tokio")]
 mod pool;
 mod socket_type;

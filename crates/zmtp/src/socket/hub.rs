@@ -30,6 +30,7 @@ use crate::proto::{Connection, PeerInfo, Settings, SocketType};
 pub(crate) struct Hub {
     pub(crate) socket_type: SocketType,
     pub(crate) config: Arc<Config>,
+    settings: Arc<Settings>,
     /// Ends listening and dialling.
     pub(crate) stop: CancellationToken,
     pub(crate) monitors: Monitors,
@@ -41,6 +42,9 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(super) fn new(socket_type: SocketType, config: Config) -> Arc<Self> {
+        let Config { identity, properties, limits, heartbeat, .. } = &config;
+        let (identity, properties) = (identity.clone(), properties.clone());
+        let settings = Settings { identity, properties, limits: *limits, heartbeat: *heartbeat };
         let config = Arc::new(config);
         let rotates = matches!(socket_type, SocketType::Req | SocketType::Dealer);
         let table = Table::new(config.clone(), rotates);
@@ -51,6 +55,7 @@ impl Hub {
             room: table.room(),
             table: Mutex::new(table),
             config,
+            settings: Arc::new(settings),
             links: watch::Sender::new(0),
         })
     }
@@ -279,9 +284,7 @@ pub(crate) struct Link {
 impl Link {
     /// The protocol state of the new connection.
     pub(crate) fn connection(&self) -> Connection {
-        let Config { identity, properties, limits, heartbeat, .. } = &*self.hub.config;
-        let (identity, properties) = (identity.clone(), properties.clone());
-        let settings = Settings { identity, properties, limits: *limits, heartbeat: *heartbeat };
+        let settings = self.hub.settings.clone();
         Connection::new(self.hub.socket_type, settings, crate::engine::now())
     }
 
