@@ -16,11 +16,17 @@ const KEEP_MAX: usize = 16 << 10;
 #[derive(Debug, Default)]
 #[must_use = "bytes that are not written keep the peer waiting"]
 pub struct Transmit {
-    chunks: VecDeque<Bytes>,
-    /// Behind all `chunks`.
+    /// From the first one on.
+    chained: Option<Box<Chained>>,
+    /// Behind all that is chained.
     copied: BytesMut,
+}
+
+#[derive(Debug, Default)]
+struct Chained {
+    chunks: VecDeque<Bytes>,
     /// Bytes in `chunks`.
-    chained: usize,
+    size: usize,
 }
 
 impl Transmit {
@@ -38,8 +44,14 @@ impl Transmit {
     }
 
     fn chain(&mut self, chunk: Bytes) {
-        self.chained += chunk.len();
-        self.chunks.push_back(chunk);
+        let chained = self.chained.get_or_insert_default();
+        chained.size += chunk.len();
+        chained.chunks.push_back(chunk);
+    }
+
+    #[inline]
+    fn chunks(&self) -> Option<&VecDeque<Bytes>> {
+        self.chained.as_ref().map(|chained| &chained.chunks)
     }
 
     /// Where small pieces are written.
@@ -64,16 +76,17 @@ impl Transmit {
 impl Buf for Transmit {
     #[inline]
     fn remaining(&self) -> usize {
-        self.chained + self.copied.len()
+        self.chained.as_ref().map_or(0, |chained| chained.size) + self.copied.len()
     }
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.chunks.front().map_or(&self.copied, Bytes::as_ref)
+        self.chunks().and_then(VecDeque::front).map_or(&self.copied, Bytes::as_ref)
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let chunks = self.chunks.iter().map(Bytes::as_ref).chain([self.copied.as_ref()]);
+        let chunks = self.chunks().into_iter().flatten().map(Bytes::as_ref);
+        let chunks = chunks.chain([self.copied.as_ref()]);
         let mut count = 0;
         for (slice, chunk) in slices.iter_mut().zip(chunks.filter(|chunk| !chunk.is_empty())) {
             *slice = IoSlice::new(chunk);
@@ -84,19 +97,21 @@ impl Buf for Transmit {
 
     #[inline]
     fn advance(&mut self, mut count: usize) {
-        if count == self.copied.len() && self.chunks.is_empty() && count <= KEEP_MAX {
+        if let Some(chained) = &mut self.chained {
+            while let Some(front) = chained.chunks.front_mut() {
+                let taken = count.min(front.len());
+                front.advance(taken);
+                chained.size -= taken;
+                count -= taken;
+                if !front.is_empty() {
+                    return;
+                }
+                chained.chunks.pop_front();
+            }
+        }
+        if count == self.copied.len() && count <= KEEP_MAX {
             self.copied.clear();
             return;
-        }
-        while let Some(front) = self.chunks.front_mut() {
-            let taken = count.min(front.len());
-            front.advance(taken);
-            self.chained -= taken;
-            count -= taken;
-            if !front.is_empty() {
-                return;
-            }
-            self.chunks.pop_front();
         }
         self.copied.advance(count);
         if self.copied.is_empty() && self.copied.capacity() > KEEP_MAX {
