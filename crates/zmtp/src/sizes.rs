@@ -9,6 +9,7 @@ const KEEP_MAX: usize = 1024;
 ///
 /// It is part of what is touched for each message of each connection, so what is rare lies elsewhere.
 #[derive(Debug, Default)]
+#[expect(clippy::box_collection, reason = "most never have one")]
 pub(crate) struct Sizes {
     /// Those before the last, from the first time that there are two.
     before: Option<Box<VecDeque<usize>>>,

@@ -50,10 +50,6 @@ const KEEP_SHARE: usize = 4;
 /// Who has many connections [lends](Self::borrow) all of them the same buffer, one at a time: what
 /// is idle holds none, and the one that is used stays in the processor's cache.
 #[derive(Debug, Default)]
-#[cfg_attr(
-    feature = "tokio",
-    expect(clippy::struct_excessive_bools, reason = "they vary independently")
-)]
 pub(super) struct Input {
     buffer: Vec<u8>,
     /// Bytes at the front of `buffer` that have been taken.
@@ -67,9 +63,7 @@ pub(super) struct Input {
     followed: u32,
     /// Capacity of the whole buffer.
     room: usize,
-    lent: bool,
-    /// The buffer has been chosen for what is expected.
-    is_chosen: bool,
+    origin: Origin,
     /// It has been borrowed for, and is to be given back.
     #[cfg(feature = "tokio")]
     in_turn: bool,
@@ -79,6 +73,19 @@ pub(super) struct Input {
     /// Several large messages may be read at a time.
     #[cfg(feature = "tokio")]
     several: bool,
+}
+
+/// Where the buffer has come from in this turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Origin {
+    #[default]
+    Own,
+    /// It is to be given back.
+    #[cfg(feature = "tokio")]
+    Lent,
+    /// It was taken for what is expected.
+    #[cfg(feature = "tokio")]
+    Chosen,
 }
 
 impl Input {
@@ -140,7 +147,10 @@ impl Input {
         }
         next.extend_from_slice(rest);
         let mut taken = std::mem::replace(&mut self.buffer, next);
-        self.lent = false;
+        #[cfg(feature = "tokio")]
+        if self.origin == Origin::Lent {
+            self.origin = Origin::Own;
+        }
         self.room = self.buffer.capacity();
         taken.truncate(size);
         #[cfg(feature = "tokio")]
@@ -208,7 +218,7 @@ impl Input {
             let slack = if is_large { SLACK } else { 0 };
             self.buffer.reserve(missing.saturating_add(slack).clamp(least, ROOM_MAX));
             self.room = self.buffer.capacity();
-        } else if self.buffer.is_empty() && !self.lent && !self.is_chosen && room > ROOM_MAX {
+        } else if self.buffer.is_empty() && self.origin == Origin::Own && room > ROOM_MAX {
             // The buffer of a large message is not kept.
             self.buffer = Vec::with_capacity(least);
             self.room = self.buffer.capacity();
@@ -233,7 +243,7 @@ impl Input {
             }
             std::mem::swap(&mut self.buffer, spare);
             self.room = LOAN;
-            self.lent = true;
+            self.origin = Origin::Lent;
         }
     }
 
@@ -245,15 +255,15 @@ impl Input {
         self.buffer = buffer;
         self.taken = 0;
         self.room = self.buffer.capacity();
-        self.is_chosen = true;
+        self.origin = Origin::Chosen;
     }
 
     /// Gives the buffer back, unless what is left in it takes up most of it.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn give_back(&mut self, spare: &mut Vec<u8>) {
-        let lent = std::mem::take(&mut self.lent);
-        (self.in_turn, self.is_chosen) = (false, false);
+        let lent = std::mem::take(&mut self.origin) == Origin::Lent;
+        self.in_turn = false;
         if !self.has_taken {
             // What trickles is no flood.
             self.followed = 0;
