@@ -21,6 +21,7 @@
 //! ```
 
 mod clients;
+mod line;
 mod workers;
 
 use std::collections::VecDeque;
@@ -30,7 +31,7 @@ use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 use clients::Clients;
-use workers::{Job, Workers};
+use workers::Workers;
 
 /// Workers that may be lost, or answer something else, over one request before it is given up.
 const MAX_ATTEMPTS: u32 = 3;
@@ -134,9 +135,13 @@ pub struct Counters {
 #[derive(Clone, Debug)]
 struct Request {
     client: PeerId,
+    /// Which of its client's it is.
+    position: u64,
+    /// Its client can have only one outstanding.
+    lock_step: bool,
     /// The frames in front of the delimiter, which the reply carries as well.
     stack: Vec<Bytes>,
-    /// The delimiter and the body.
+    /// `[] C [] body...`, as a worker gets it behind its own stack.
     message: Message,
     attempts: u32,
 }
@@ -180,12 +185,8 @@ impl Queue {
             return;
         };
         self.counters.requests += 1;
-        let request = Request { client, stack, message, attempts: 0 };
         // A REQ that asks again has given up what it asked before.
-        if let Some(worker) = self.clients.superseded(client) {
-            self.workers.abandon(worker);
-        }
-        if self.clients.push(request).is_some() {
+        if self.clients.push(client, stack, &message) {
             self.counters.abandoned += 1;
             self.actions.push_back(Action::Release(client));
         }
@@ -206,23 +207,23 @@ impl Queue {
     pub fn worker_message(&mut self, worker: PeerId, message: Message) {
         let Some((stack, message)) = split_envelope(message) else {
             // A worker that speaks in the wrong form has none of the right one to give.
-            if let Some(job) = self.workers.take_job(worker) {
-                self.retry(job);
+            if let Some(request) = self.workers.take_request(worker) {
+                self.retry(request);
             }
             self.report(Side::Backend, worker, Violation::NoDelimiter);
             self.dispatch();
             return;
         };
         let is_ready = message.len() == 2 && message.part(1) == Some(&*self.ready);
-        let violation = match (self.workers.take_job(worker), is_ready) {
+        let violation = match (self.workers.take_request(worker), is_ready) {
             (None, true) if self.workers.is_quarantined(worker) => Some(Violation::Quarantined),
             (None, true) => self.workers.is_idle(worker).then_some(Violation::DuplicateReady),
             (None, false) => Some(Violation::UnaskedReply),
-            (Some(job), true) => {
-                self.retry(job);
+            (Some(request), true) => {
+                self.retry(request);
                 Some(Violation::ReadyWhileBusy)
             }
-            (Some(job), false) => self.finish(job, message),
+            (Some(request), false) => self.finish(request, message),
         };
         // The reply has left before its worker is idle again. One that owes nothing is ready only
         // if it says so.
@@ -241,17 +242,17 @@ impl Queue {
 
     /// A worker has left. The request it had goes to the next.
     pub fn worker_left(&mut self, worker: PeerId) {
-        if let Some(job) = self.workers.leave(worker) {
-            self.retry(job);
+        if let Some(request) = self.workers.leave(worker) {
+            self.retry(request);
             self.dispatch();
         }
     }
 
     /// A request could not be sent to its worker, which must have left. It has cost no attempt.
     pub fn dispatch_failed(&mut self, worker: PeerId) {
-        if let Some(mut job) = self.workers.leave(worker) {
-            job.request.attempts = job.request.attempts.saturating_sub(1);
-            self.retry(job);
+        if let Some(mut request) = self.workers.leave(worker) {
+            request.attempts = request.attempts.saturating_sub(1);
+            self.retry(request);
             self.dispatch();
         }
     }
@@ -292,37 +293,29 @@ impl Queue {
 
     /// Gives waiting requests to idle workers while there are both.
     fn dispatch(&mut self) {
-        while !self.draining && self.workers.idle() > 0 {
-            let Some(mut request) = self.clients.next() else { return };
-            let Some(prefix) = self.clients.prefix(request.client) else { continue };
-            let Some((worker, stack)) = self.workers.next_idle() else { return };
-            let mut message = prefix.followed_by(&request.message);
-            if !stack.is_empty() {
-                message.prepend(stack);
-            }
+        while !self.draining
+            && self.workers.idle() > 0
+            && let Some(mut request) = self.clients.next()
+        {
             request.attempts += 1;
-            self.clients.set_running(request.client, worker);
-            self.workers.set_busy(worker, Job { request, wanted: true });
-            self.actions.push_back(Action::Dispatch(worker, message));
+            let sent = self.workers.hand_out(request);
+            self.actions.extend(sent.map(|(worker, message)| Action::Dispatch(worker, message)));
         }
     }
 
-    /// Passes on the reply to a job, `[] C [] reply...`, unless it is something else.
-    fn finish(&mut self, job: Job, mut reply: Message) -> Option<Violation> {
-        let Some(prefix) = self.clients.prefix(job.request.client) else {
-            self.abandon(job.request.client);
-            return None;
-        };
-        if !reply.strip_prefix(prefix) || reply.len() < 2 || reply.part(0) != Some(b"") {
-            self.retry(job);
+    /// Passes on the reply to a request, `[] C [] reply...`, unless it is something else.
+    fn finish(&mut self, request: Request, mut reply: Message) -> Option<Violation> {
+        let answers = reply.strip_parts_of(&request.message, 2);
+        if !answers || reply.len() < 2 || reply.part(0) != Some(b"") {
+            self.retry(request);
             return Some(Violation::WrongReply);
         }
-        let Request { client, stack, .. } = job.request;
-        if !job.wanted {
+        let wanted = self.clients.want(&request);
+        let Request { client, stack, .. } = request;
+        if !wanted {
             self.abandon(client);
             return None;
         }
-        self.clients.set_done(client);
         if !stack.is_empty() {
             reply.prepend(&stack);
         }
@@ -331,18 +324,14 @@ impl Queue {
         None
     }
 
-    /// Puts the request of a lost job first in line, unless nobody wants it or it has cost too much.
-    fn retry(&mut self, job: Job) {
-        let request = job.request;
+    /// Puts a request that was lost with its worker first in line, unless nobody wants it or it has cost too much.
+    fn retry(&mut self, request: Request) {
         let client = request.client;
-        if !job.wanted || !self.clients.is_connected(client) {
+        if !self.clients.want(&request) {
             self.abandon(client);
-            return;
-        }
-        self.clients.set_done(client);
-        if request.attempts < MAX_ATTEMPTS {
+        } else if request.attempts < MAX_ATTEMPTS {
             self.counters.retries += 1;
-            self.clients.push_first(request);
+            self.clients.push_urgent(request);
         } else {
             self.counters.given_up += 1;
             let report = Action::Report(Side::Frontend, client, Violation::GivenUp);

@@ -2,113 +2,117 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 use super::Request;
+use super::line::Line;
 use crate::peer_map::PeerMap;
 
-/// Clients have turns: each gives one request before the next one's turn, so that one with many
-/// outstanding delays another by one.
+/// Clients have turns: each has one request in the line, and the next one behind all others' when that has
+/// been taken, so that one with many outstanding delays another by one.
+///
+/// The request of a lock-step client is taken from the line without a look at the client: of thousands, none
+/// is in the processor's cache.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
     by_id: PeerMap<Client>,
-    /// Clients with a request that waits, each once.
-    turns: VecDeque<PeerId>,
+    /// Requests that were handed out in vain, which come before those in the line.
+    urgent: VecDeque<Request>,
+    line: Line,
     waiting: usize,
 }
 
 #[derive(Debug)]
 struct Client {
+    /// The position of the last of its requests that was put in line, wherever that is now.
+    latest: u64,
+    lock_step: bool,
     /// An empty part and what a worker sees as the client's address.
     prefix: Message,
-    lock_step: bool,
-    waiting: VecDeque<Request>,
-    /// The worker that has the request of a lock-step client.
-    running: Option<PeerId>,
+    /// Requests that are not in the line yet.
+    behind: VecDeque<Request>,
 }
 
 impl Clients {
     pub(super) fn join(&mut self, id: PeerId, label: &[u8], lock_step: bool) {
-        // Most have one request at a time.
-        let waiting = VecDeque::with_capacity(1);
         let prefix = Message::copy_from(&[b"", label]);
-        let client = Client { prefix, lock_step, waiting, running: None };
+        let client = Client { latest: 0, lock_step, prefix, behind: VecDeque::new() };
         self.by_id.insert(id, client);
     }
 
     /// Returns how many requests it waited for.
     pub(super) fn leave(&mut self, id: PeerId) -> usize {
         let Some(client) = self.by_id.remove(id) else { return 0 };
-        let dropped = client.waiting.len();
-        if dropped > 0 {
-            self.waiting -= dropped;
-            self.turns.retain(|&other| other != id);
-        }
+        let urgent = self.urgent.len();
+        self.urgent.retain(|request| request.client != id);
+        let in_line = usize::from(self.line.remove(client.latest).is_some());
+        let dropped = client.behind.len() + in_line + urgent - self.urgent.len();
+        self.waiting -= dropped;
+        let by_id = &mut self.by_id;
+        self.line.close_gaps(|request| {
+            if let Some(client) = by_id.get_mut(request.client) {
+                client.latest = request.position;
+            }
+        });
         dropped
     }
 
-    pub(super) fn is_connected(&self, id: PeerId) -> bool {
-        self.by_id.get(id).is_some()
+    /// Whether anybody waits for the reply to this request: its client is there, and has not asked anew if it can
+    /// have only one outstanding.
+    pub(super) fn want(&self, request: &Request) -> bool {
+        let client = self.by_id.get(request.client);
+        client.is_some_and(|client| !client.lock_step || client.latest == request.position)
     }
 
-    /// What a request of the client has in front when a worker gets it: an empty part, and what the worker
-    /// sees as the client's address.
-    pub(super) fn prefix(&self, id: PeerId) -> Option<&Message> {
-        self.by_id.get(id).map(|client| &client.prefix)
-    }
-
-    /// The worker whose job is void because its lock-step client asks again.
-    pub(super) fn superseded(&mut self, id: PeerId) -> Option<PeerId> {
-        self.by_id.get_mut(id)?.running.take()
-    }
-
-    /// Puts a request behind the others of its client. Returns one that it replaces.
-    pub(super) fn push(&mut self, request: Request) -> Option<Request> {
-        let id = request.client;
-        // A client that is not known has left: its request has nobody to answer to.
-        let Some(client) = self.by_id.get_mut(id) else { return Some(request) };
-        let replaced = if client.lock_step { client.waiting.pop_back() } else { None };
-        client.waiting.push_back(request);
-        if replaced.is_none() {
-            self.waiting += 1;
-            if client.waiting.len() == 1 {
-                self.turns.push_back(id);
+    /// Puts a request behind the others of its client. Says whether one was dropped: the one that it
+    /// replaces, or itself if its client has left.
+    pub(super) fn push(&mut self, id: PeerId, stack: Vec<Bytes>, message: &Message) -> bool {
+        let Some(client) = self.by_id.get_mut(id) else { return true };
+        let Client { latest: position, lock_step, .. } = *client;
+        let message = client.prefix.followed_by(message);
+        let request = Request { client: id, position, lock_step, stack, message, attempts: 0 };
+        let mut urgent = self.urgent.iter_mut();
+        match self.line.get_mut(position) {
+            Some(waiting) if lock_step => {
+                *waiting = request;
+                return true;
             }
+            Some(_) => client.behind.push_back(request),
+            None if lock_step && let Some(waiting) = urgent.find(|other| other.client == id) => {
+                *waiting = request;
+                return true;
+            }
+            None => client.latest = self.line.push(request),
         }
-        replaced
+        self.waiting += 1;
+        false
     }
 
-    /// Puts a request that was handed out before everything else.
-    pub(super) fn push_first(&mut self, request: Request) {
-        let id = request.client;
-        let Some(client) = self.by_id.get_mut(id) else { return };
-        client.waiting.push_front(request);
+    /// Puts a request that was handed out in vain before those that were not.
+    pub(super) fn push_urgent(&mut self, request: Request) {
+        self.urgent.push_back(request);
         self.waiting += 1;
-        self.turns.retain(|&other| other != id);
-        self.turns.push_front(id);
     }
 
     pub(super) fn next(&mut self) -> Option<Request> {
-        let id = self.turns.pop_front()?;
-        let client = self.by_id.get_mut(id)?;
-        let request = client.waiting.pop_front()?;
+        let request = match self.urgent.pop_front() {
+            Some(request) => request,
+            None => self.next_in_line()?,
+        };
         self.waiting -= 1;
-        if !client.waiting.is_empty() {
-            self.turns.push_back(id);
-        }
         Some(request)
     }
 
-    pub(super) fn set_running(&mut self, id: PeerId, worker: PeerId) {
-        if let Some(client) = self.by_id.get_mut(id).filter(|client| client.lock_step) {
-            client.running = Some(worker);
+    fn next_in_line(&mut self) -> Option<Request> {
+        let request = self.line.pop()?;
+        if !request.lock_step
+            && let Some(client) = self.by_id.get_mut(request.client)
+            && let Some(next) = client.behind.pop_front()
+        {
+            client.latest = self.line.push(next);
         }
-    }
-
-    pub(super) fn set_done(&mut self, id: PeerId) {
-        if let Some(client) = self.by_id.get_mut(id) {
-            client.running = None;
-        }
+        Some(request)
     }
 
     pub(super) fn waiting(&self) -> usize {

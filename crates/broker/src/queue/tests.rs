@@ -6,7 +6,7 @@ use zmtp::{Config, PeerEvent, Router};
 use super::*;
 
 /// Ids as a socket gives them out. There is no other way to come by them.
-fn ids(count: usize) -> Vec<PeerId> {
+pub(super) fn ids(count: usize) -> Vec<PeerId> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let directory = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! Workers: who is idle and for how long, and who has which job.
+//! Workers: who is idle and for how long, and who has which request.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use zmtp::PeerId;
+use zmtp::{Message, PeerId};
 
 use super::{MAX_STRIKES, Request};
 use crate::peer_map::PeerMap;
@@ -30,15 +30,7 @@ enum State {
     /// It has not said that it is ready, or gets nothing more.
     Silent,
     Idle,
-    Busy(Job),
-}
-
-/// A request in the hands of a worker.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) request: Request,
-    /// The client still waits for the reply.
-    pub(super) wanted: bool,
+    Busy(Request),
 }
 
 impl Workers {
@@ -46,28 +38,28 @@ impl Workers {
         self.by_id.insert(id, Worker { state: State::Silent, stack: Vec::new(), strikes: 0 });
     }
 
-    /// Returns the job it had.
-    pub(super) fn leave(&mut self, id: PeerId) -> Option<Job> {
+    /// Returns the request it had.
+    pub(super) fn leave(&mut self, id: PeerId) -> Option<Request> {
         match self.by_id.remove(id)?.state {
             State::Silent => None,
             State::Idle => {
                 self.idle.retain(|&other| other != id);
                 None
             }
-            State::Busy(job) => {
+            State::Busy(request) => {
                 self.busy -= 1;
-                Some(job)
+                Some(request)
             }
         }
     }
 
-    /// Takes the job of a busy worker, which is silent from then on.
-    pub(super) fn take_job(&mut self, id: PeerId) -> Option<Job> {
+    /// Takes the request of a busy worker, which is silent from then on.
+    pub(super) fn take_request(&mut self, id: PeerId) -> Option<Request> {
         let worker = self.by_id.get_mut(id)?;
         match std::mem::replace(&mut worker.state, State::Silent) {
-            State::Busy(job) => {
+            State::Busy(request) => {
                 self.busy -= 1;
-                Some(job)
+                Some(request)
             }
             other => {
                 worker.state = other;
@@ -103,25 +95,18 @@ impl Workers {
         }
     }
 
-    /// Takes the worker that has been idle longest, and what its messages begin with.
-    pub(super) fn next_idle(&mut self) -> Option<(PeerId, &[Bytes])> {
+    /// Gives a request to the worker that has been idle longest. Returns which one that is, and what it
+    /// is to be sent.
+    pub(super) fn hand_out(&mut self, request: Request) -> Option<(PeerId, Message)> {
         let id = self.idle.pop_front()?;
         let worker = self.by_id.get_mut(id)?;
-        worker.state = State::Silent;
-        Some((id, &worker.stack))
-    }
-
-    pub(super) fn set_busy(&mut self, id: PeerId, job: Job) {
-        let Some(worker) = self.by_id.get_mut(id) else { return };
-        worker.state = State::Busy(job);
-        self.busy += 1;
-    }
-
-    /// Nobody waits any more for what this worker does.
-    pub(super) fn abandon(&mut self, id: PeerId) {
-        if let Some(Worker { state: State::Busy(job), .. }) = self.by_id.get_mut(id) {
-            job.wanted = false;
+        let mut message = request.message.clone();
+        if !worker.stack.is_empty() {
+            message.prepend(&worker.stack);
         }
+        worker.state = State::Busy(request);
+        self.busy += 1;
+        Some((id, message))
     }
 
     pub(super) fn idle(&self) -> usize {

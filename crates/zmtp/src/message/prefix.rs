@@ -2,21 +2,23 @@
 
 use bytes::{Buf, Bytes};
 
+use super::parts::split_part;
 use super::short::{SHORT_MAX, Short};
 use super::{Frames, Message, SHARE_MIN, next_chunk};
 
 impl Message {
-    /// Drops the parts of `prefix` from the front, if this message begins with them. Says whether it does.
-    pub fn strip_prefix(&mut self, prefix: &Self) -> bool {
-        if let Frames::Short(prefix) = &prefix.frames
-            && self.len() > prefix.len()
-        {
-            let wire = prefix.with_more();
+    /// Drops the first `count` parts, if they are the first of `other` as well and both have more than these.
+    /// Says whether it has.
+    pub fn strip_parts_of(&mut self, other: &Self, count: usize) -> bool {
+        if self.len() <= count || other.len() <= count {
+            return false;
+        }
+        if let Some(front) = other.front(count) {
             match &mut self.frames {
-                Frames::Short(short) => return short.strip(&wire),
-                Frames::Chunks { head, tail, len } if head.starts_with(wire.frames()) => {
-                    head.advance(wire.frames().len());
-                    *len -= wire.len();
+                Frames::Short(short) => return short.strip(front, count),
+                Frames::Chunks { head, tail, len } if head.starts_with(front) => {
+                    head.advance(front.len());
+                    *len -= count;
                     if head.is_empty() {
                         *head = next_chunk(tail);
                     }
@@ -25,12 +27,25 @@ impl Message {
                 Frames::Chunks { .. } => {}
             }
         }
-        let count = prefix.len();
-        let begins = self.len() >= count && self.parts().take(count).eq(prefix.parts());
+        let begins = self.parts().take(count).eq(other.parts().take(count));
         if begins {
             self.skip(count);
         }
         begins
+    }
+
+    /// The frames of the first parts, where they lie together.
+    #[inline]
+    fn front(&self, count: usize) -> Option<&[u8]> {
+        let frames = match &self.frames {
+            Frames::Short(short) => short.frames(),
+            Frames::Chunks { head, .. } => head,
+        };
+        let mut rest = frames;
+        for _ in 0..count {
+            rest = split_part(rest).filter(|(body, _)| body.is_some())?.1;
+        }
+        frames.get(..frames.len() - rest.len())
     }
 
     /// A message of copies of `parts` followed by the parts of this one.

@@ -64,13 +64,15 @@ impl Short {
         self
     }
 
-    /// Drops these frames from the front, if it begins with them. Says whether it does.
+    /// Drops these frames of so many parts from the front, if it begins with them. Says whether it does.
     #[inline]
-    pub(super) fn strip(&mut self, front: &Self) -> bool {
-        let begins = self.frames().starts_with(front.frames());
+    pub(super) fn strip(&mut self, front: &[u8], len: usize) -> bool {
+        let begins = self.frames().starts_with(front);
         if begins {
-            self.start += front.end - front.start;
-            self.len -= front.len;
+            let [size, len] =
+                [front.len(), len].map(|number| u8::try_from(number).unwrap_or_default());
+            self.start += size;
+            self.len -= len;
         }
         begins
     }

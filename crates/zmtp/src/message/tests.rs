@@ -110,12 +110,21 @@ proptest! {
             skipped.skip(skip);
             let rest: Vec<Bytes> = skipped.into_iter().collect();
             prop_assert_eq!(&rest[..], &parts[skip.min(parts.len())..]);
-            for front in shapes(&parts[..skip.min(parts.len())]) {
+            for other in shapes(&parts) {
                 let mut stripped = message.clone();
-                prop_assert!(stripped.strip_prefix(&front));
-                prop_assert_eq!(wire(&stripped), wire(&rest.iter().cloned().collect()));
-                let other = front.followed_by(&"no part of it".into());
-                prop_assert!(!stripped.strip_prefix(&other) && stripped.len() == rest.len());
+                let strips = stripped.strip_parts_of(&other, skip);
+                prop_assert_eq!(strips, skip < parts.len(), "a part has to be left");
+                let expected = if strips { &rest[..] } else { &parts[..] };
+                prop_assert_eq!(wire(&stripped), wire(&expected.iter().cloned().collect()));
+            }
+            if let Some(last) = skip.checked_sub(1).filter(|_| skip < parts.len()) {
+                let mut others = parts.clone();
+                others[last] = [&others[last][..], b"x"].concat().into();
+                for other in shapes(&others) {
+                    let mut stripped = message.clone();
+                    prop_assert!(!stripped.strip_parts_of(&other, skip));
+                    prop_assert_eq!(wire(&stripped), wire(&message));
+                }
             }
         }
     }
