@@ -110,34 +110,26 @@ impl Assembler {
         }
     }
 
+    /// A message that is held in place, if `bytes` are one from its first to its last and no other is in progress.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(super) fn whole(&self, bytes: &[u8], limits: &Limits) -> Option<Message> {
+        let scan = Scan { frames: self.frames, cost: self.cost, ..Scan::default() };
+        let scan = scan.short(bytes, limits);
+        let whole = self.frames == 0 && scan.ends && scan.size == bytes.len();
+        if whole { Message::from_short_wire(bytes, scan.frames) } else { None }
+    }
+
     /// Goes over whole parts of up to 255 bytes, which most are. Says whether the last of a message is
     /// among them; if not, what stops it is looked at in full.
     #[inline]
     fn scan_short(&mut self, bytes: &[u8], limits: &Limits) -> bool {
-        const MORE: u8 = FrameFlags::MORE.bits();
-        let Limits { max_message_size, max_frame_size, max_frames, .. } = *limits;
-        let (mut rest, before) = (bytes.get(self.scanned..).unwrap_or_default(), self.scanned);
-        let (mut frames, mut cost, mut ends) = (self.frames, self.cost, false);
-        while let [flags @ (0 | MORE), len, behind @ ..] = rest
-            && let Some(next) = behind.get(usize::from(*len)..)
-        {
-            let overhead = if frames == 0 { 0 } else { FRAME_OVERHEAD };
-            let body = usize::from(*len);
-            let fits = body <= max_frame_size && cost + body + overhead <= max_message_size;
-            if !fits || frames >= max_frames {
-                break;
-            }
-            rest = next;
-            frames += 1;
-            cost += body + FRAME_OVERHEAD;
-            if *flags != MORE {
-                ends = true;
-                break;
-            }
-        }
-        self.scanned = bytes.len().max(before) - rest.len();
-        (self.frames, self.cost) = (frames, cost);
-        ends
+        let pending = bytes.get(self.scanned..).unwrap_or_default();
+        let scan = Scan { frames: self.frames, cost: self.cost, ..Scan::default() };
+        let scan = scan.short(pending, limits);
+        self.scanned += scan.size;
+        (self.frames, self.cost) = (scan.frames, scan.cost);
+        scan.ends
     }
 
     /// Holds a frame that is about to arrive against the limits. Returns the size of its body.
@@ -194,6 +186,45 @@ impl Assembler {
         let mut tail = cut_off.chunks;
         let head = tail.remove(0);
         Message::from_wire(head, tail, frames)
+    }
+}
+
+/// Parts of a message that have been gone over.
+#[derive(Debug, Default)]
+struct Scan {
+    size: usize,
+    frames: usize,
+    cost: usize,
+    /// The last of the message is among them.
+    ends: bool,
+}
+
+impl Scan {
+    /// Goes on over whole parts of up to 255 bytes, up to the last of a message.
+    #[inline]
+    fn short(mut self, bytes: &[u8], limits: &Limits) -> Self {
+        const MORE: u8 = FrameFlags::MORE.bits();
+        let Limits { max_message_size, max_frame_size, max_frames, .. } = *limits;
+        let mut rest = bytes;
+        while let [flags @ (0 | MORE), len, behind @ ..] = rest
+            && let Some(next) = behind.get(usize::from(*len)..)
+        {
+            let overhead = if self.frames == 0 { 0 } else { FRAME_OVERHEAD };
+            let body = usize::from(*len);
+            let fits = body <= max_frame_size && self.cost + body + overhead <= max_message_size;
+            if !fits || self.frames >= max_frames {
+                break;
+            }
+            rest = next;
+            self.frames += 1;
+            self.cost += body + FRAME_OVERHEAD;
+            if *flags != MORE {
+                self.ends = true;
+                break;
+            }
+        }
+        self.size = bytes.len() - rest.len();
+        self
     }
 }
 

@@ -115,6 +115,21 @@ impl Connection {
         self.input.give_back(spare);
     }
 
+    /// Whether nothing is under way in traffic, and what comes need not be large.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn rests(&self) -> bool {
+        matches!(self.state, State::Traffic) && self.pings.is_none() && self.input.rests()
+    }
+
+    /// To a connection that [`rests`](Self::rests): the message that `bytes` are, if they are a whole one that is
+    /// held in place.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<Message> {
+        self.assembler.whole(bytes, &self.settings.limits)
+    }
+
     /// Whether there may be an event among the bytes received.
     #[cfg(feature = "tokio")]
     pub(crate) fn may_have_event(&self) -> bool {

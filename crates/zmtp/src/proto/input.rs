@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 #[cfg(feature = "tokio")]
-use super::pool;
+use super::pool::{self, LOAN};
 
 /// Room for the handshake of a peer that sends no more than it has to.
 const HANDSHAKE_ROOM: usize = 256;
@@ -17,10 +17,6 @@ const ROOM_MAX: usize = 64 << 10;
 
 /// Room beyond the end of a message, so that a read which completes it does not fill the room.
 const SLACK: usize = 1 << 10;
-
-/// Capacity of the buffer that is lent.
-#[cfg(feature = "tokio")]
-const LOAN: usize = 64 << 10;
 
 /// Messages up to this size are copied out of the buffer, which is then used again in place.
 const COPY_MAX: usize = 2 << 10;
@@ -102,6 +98,13 @@ impl Input {
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether there is nothing, and what comes need not be large.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(super) fn rests(&self) -> bool {
+        self.is_empty() && self.expected == 0
     }
 
     /// Whether there may be something new to see.
@@ -226,7 +229,8 @@ impl Input {
         &mut self.buffer
     }
 
-    /// Puts `spare` to use where there is no buffer. What is expected to be large gets its own.
+    /// Puts `spare` to use where there is no buffer, with what has been read to it. What is expected to be
+    /// large gets its own.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(super) fn borrow(&mut self, spare: &mut Vec<u8>) {
@@ -236,11 +240,9 @@ impl Input {
         (self.in_turn, self.has_taken) = (true, false);
         if self.expected > 0 && (self.is_empty() || (moves && self.buffer.capacity() < room)) {
             self.choose(room);
-        } else if self.is_empty() {
+        } else if self.is_empty() && self.origin == Origin::Own {
             self.taken = 0;
-            if spare.capacity() < LOAN {
-                *spare = Vec::with_capacity(LOAN);
-            }
+            pool::make_loan(spare);
             std::mem::swap(&mut self.buffer, spare);
             self.room = LOAN;
             self.origin = Origin::Lent;

@@ -76,5 +76,7 @@ pub use connection::{Connection, Event, Settings};
 pub use frame::{FrameFlags, FrameHeader};
 pub use greeting::{GREETING, GREETING_SIZE, Version, decode_greeting};
 pub use heartbeat::Heartbeat;
+#[cfg(feature = "tokio")]
+pub(crate) use pool::make_loan;
 pub use socket_type::SocketType;
 pub use transmit::Transmit;

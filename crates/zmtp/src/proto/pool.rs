@@ -1,9 +1,20 @@
-//! Buffers of large messages, used again: to get memory from the system and give it back for each
-//! message would cost as much as to read it.
+//! Buffers that are used again. For large messages: to get memory from the system and give it back for each
+//! would cost as much as to read it.
 
 use std::cell::RefCell;
 
 use bytes::Bytes;
+
+/// Capacity of the buffer that connections are lent.
+pub(super) const LOAN: usize = 64 << 10;
+
+/// Makes a buffer one that can be lent.
+#[inline]
+pub(crate) fn make_loan(buffer: &mut Vec<u8>) {
+    if buffer.capacity() < LOAN {
+        *buffer = Vec::with_capacity(LOAN);
+    }
+}
 
 /// Bytes that a thread keeps.
 const KEEP_MAX: usize = 4 << 20;

@@ -21,32 +21,33 @@ const HOLD_STEP: usize = 64 << 10;
 const READ_AHEAD: usize = 64 << 10;
 
 impl<S: Transport> Driver<S> {
-    /// The short way of what mostly happens: nothing is under way, one message arrives, and there is room
+    /// The short way of what mostly happens: nothing is under way, one short message arrives, and there is room
     /// for it. Says whether nothing is under way after that either; if not, it is seen to by the long way.
     #[inline]
     pub(super) fn poll_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
         let in_traffic = self.link.has_joined() && self.end == End::NotYet;
         let fails = self.ended || self.broken.is_some();
-        let rests = in_traffic && !fails && !self.holds_input();
-        let rests = rests && !self.has_to_write() && !self.has_deadline();
+        let rests = in_traffic && !fails && !self.holds_input() && self.connection.rests();
         self.read = 0;
-        rests && self.with_input(|this| this.take_message(cx))
+        if !rests || self.has_to_write() || self.has_deadline() {
+            return false;
+        }
+        Self::with_room(|room| self.take_message(cx, room))
     }
 
-    fn take_message(&mut self, cx: &mut Context<'_>) -> bool {
-        let input = self.connection.receive();
-        match self.stream.poll_read(cx, input) {
+    fn take_message(&mut self, cx: &mut Context<'_>, room: &mut Vec<u8>) -> bool {
+        match self.stream.poll_read(cx, room) {
             Poll::Pending => return true,
             Poll::Ready(read) => self.note_read(read),
         }
-        // It has joined, so there is nothing to fail but the peer, which is noted.
-        if let Ok(Some(message)) = self.parse_one() {
-            // Several are handed over together.
-            let delivered = if self.parsed { self.link.deliver(message) } else { Err(message) };
-            self.incoming.extend(delivered.err());
-        }
-        let goes_on = self.holds_input() || self.stream.may_read_on();
-        !(goes_on || self.ended || self.has_to_write())
+        let Some(message) = self.connection.whole_message(room) else {
+            self.connection.borrow(room);
+            return false;
+        };
+        room.clear();
+        self.parsed = true;
+        self.incoming.extend(self.link.deliver(message).err());
+        self.incoming.is_empty() && !self.stream.may_read_on()
     }
 
     fn holds_input(&self) -> bool {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use super::Driver;
 use crate::message::Message;
+use crate::proto::make_loan;
 
 /// Queues longer than this are not kept.
 const KEEP_MAX: usize = 1024;
@@ -21,14 +22,12 @@ struct Scratch {
 }
 
 impl<S> Driver<S> {
-    /// As [`with_scratch`](Self::with_scratch), for an act that needs no queues.
+    /// Has `act` read to where there is room for any connection. It leaves nothing there.
     #[inline]
-    pub(super) fn with_input<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+    pub(super) fn with_room<T>(act: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         SCRATCH.with_borrow_mut(|scratch| {
-            self.connection.borrow(&mut scratch.input);
-            let result = act(self);
-            self.connection.give_back(&mut scratch.input);
-            result
+            make_loan(&mut scratch.input);
+            act(&mut scratch.input)
         })
     }
 
