@@ -253,6 +253,16 @@ impl Message {
         *self = parts.into_iter().collect();
     }
 
+    /// The wire form, if it lies in one piece.
+    #[inline]
+    #[cfg(feature = "tokio")]
+    pub(crate) fn as_frames(&self) -> Option<&[u8]> {
+        match &self.frames {
+            Frames::Short(short) => Some(short.frames()),
+            Frames::Chunks { head, tail, .. } => tail.is_empty().then_some(head),
+        }
+    }
+
     /// Hands the wire form over, chunk by chunk.
     #[inline]
     pub(crate) fn encode_into(self, output: &mut Transmit) {

@@ -45,30 +45,35 @@ const READ_MAX: usize = 64 << 10;
 /// time.
 const MUCH: usize = 16 << 10;
 
+/// In this order, so that what is touched for each message of each connection lies together: of thousands of
+/// connections, none is in the processor's cache.
 #[derive(Debug)]
+#[repr(C)]
 struct Driver<S> {
-    stream: S,
-    connection: Connection,
-    link: Link,
-    incoming: VecDeque<Message>,
-    outgoing: VecDeque<Message>,
+    /// Nothing is under way, so messages may go the short ways.
+    at_rest: bool,
     /// Everything in the connection's input has been parsed.
     parsed: bool,
     /// What is in `incoming` has found no room.
     stalled: bool,
     /// The stream has ended.
     ended: bool,
-    /// Writing failed, or the peer broke the protocol. What it sent before is still delivered.
-    broken: Option<LeaveReason>,
-    /// Bytes of an unfinished message that the table has been told of.
-    held: usize,
     end: End,
+    stream: S,
+    link: Link,
+    /// Bytes that have been read in this poll.
+    read: usize,
+    incoming: VecDeque<Message>,
+    connection: Connection,
+    outgoing: VecDeque<Message>,
     unwritten: Unwritten,
     deadlines: Deadlines,
     /// The connection's own task, once it has been here.
     task: Option<Waker>,
-    /// Bytes that have been read in this poll.
-    read: usize,
+    /// Bytes of an unfinished message that the table has been told of.
+    held: usize,
+    /// Writing failed, or the peer broke the protocol. What it sent before is still delivered.
+    broken: Option<LeaveReason>,
     /// Why the task is to end, where that was found outside of it.
     over: Option<LeaveReason>,
 }
@@ -121,21 +126,22 @@ impl<S: Transport> Driver<S> {
         let mut connection = link.connection();
         connection.read_several(stream.reads_several());
         Self {
-            stream,
-            connection,
-            link,
-            incoming: VecDeque::new(),
-            outgoing: VecDeque::new(),
+            at_rest: false,
             parsed: true,
             stalled: false,
             ended: false,
-            broken: None,
-            held: 0,
             end: End::NotYet,
+            stream,
+            link,
+            read: 0,
+            incoming: VecDeque::new(),
+            connection,
+            outgoing: VecDeque::new(),
             unwritten: Unwritten::default(),
             deadlines: Deadlines::default(),
             task: None,
-            read: 0,
+            held: 0,
+            broken: None,
             over: None,
         }
     }
@@ -144,9 +150,19 @@ impl<S: Transport> Driver<S> {
         self.over = self.stream.watch(place).err().map(LeaveReason::from);
     }
 
+    /// Whether nothing is under way: what comes next is a message to read, or one to write.
+    fn rests(&self) -> bool {
+        let in_traffic = self.link.has_joined() && self.end == End::NotYet;
+        let fails = self.ended || self.broken.is_some() || self.over.is_some();
+        let waits = self.holds_input() || !self.outgoing.is_empty() || !self.deadlines.is_empty();
+        in_traffic && !fails && !waits && self.connection.rests()
+    }
+
     /// The table is looked at if there is something for it, and otherwise where `exchange` says so.
     fn poll_end(&mut self, cx: &mut Context<'_>, exchange: bool) -> Poll<LeaveReason> {
+        self.at_rest = false;
         let end = self.with_scratch(|this| this.poll_rounds(cx, exchange));
+        self.at_rest = end.is_pending() && self.rests();
         end.map(|result| result.err().unwrap_or(LeaveReason::Local))
     }
 
@@ -300,6 +316,7 @@ impl<S: Transport> Driver<S> {
             None => ready!(self.poll_end(cx, true)),
         };
         // Whoever waits for the lock finds that it is over.
+        self.at_rest = false;
         self.over = Some(reason.clone());
         // One attempt to tell the peer what it did wrong, or who it is that turns it away.
         let owes_word = matches!(reason, LeaveReason::Protocol(_)) || !self.link.has_joined();
@@ -311,31 +328,37 @@ impl<S: Transport> Driver<S> {
         self.link.leave(reason.clone(), unsent, cut_off);
         Poll::Ready(Ended { joined: self.link.has_joined(), reason })
     }
+
+    /// Reads, parses and writes, where that is told.
+    fn see_to(&mut self) -> Response {
+        if self.over.is_some() {
+            return Response::default();
+        }
+        // Before its task has been here for the first time, it will come.
+        let Some(task) = self.task.take() else { return Response::default() };
+        if let Poll::Ready(reason) = self.poll_end(&mut Context::from_waker(&task), false) {
+            self.over = Some(reason);
+            task.wake_by_ref();
+        }
+        self.task = Some(task);
+        Response { read: self.read, expected: self.expected() }
+    }
 }
 
 /// What there is to read is read where that is told; the task is woken only to end.
 impl<S: Transport + Send> Ready for Mutex<Driver<S>> {
     fn ready(&self, readiness: Readiness) -> Response {
-        let driver = &mut *lock(self);
+        let mut driver = lock(self);
         driver.stream.note(readiness);
-        if driver.over.is_some() {
-            return Response::default();
+        if driver.at_rest && driver.take_at_rest() {
+            return Response { read: driver.read, expected: Expected::Nothing };
         }
-        // Before its task has been here for the first time, it will come.
-        let Some(task) = driver.task.take() else { return Response::default() };
-        let cx = &mut Context::from_waker(&task);
-        if !driver.poll_at_rest(cx)
-            && let Poll::Ready(reason) = driver.poll_end(cx, false)
-        {
-            driver.over = Some(reason);
-            task.wake_by_ref();
-        }
-        driver.task = Some(task);
-        Response { read: driver.read, expected: driver.expected() }
+        driver.see_to()
     }
 
     fn fail(&self) {
         let mut driver = lock(self);
+        driver.at_rest = false;
         driver.over = Some(LeaveReason::Local);
         driver.link.wake();
     }

@@ -110,13 +110,12 @@ impl Assembler {
         }
     }
 
-    /// A message that is held in place, if `bytes` are one from its first to its last and no other is in progress.
+    /// A message that is held in place, if `bytes` are one from its first to its last.
     #[inline]
     #[cfg(feature = "tokio")]
-    pub(super) fn whole(&self, bytes: &[u8], limits: &Limits) -> Option<Message> {
-        let scan = Scan { frames: self.frames, cost: self.cost, ..Scan::default() };
-        let scan = scan.short(bytes, limits);
-        let whole = self.frames == 0 && scan.ends && scan.size == bytes.len();
+    pub(super) fn whole(bytes: &[u8], limits: &Limits) -> Option<Message> {
+        let scan = Scan::default().short(bytes, limits);
+        let whole = scan.ends && scan.size == bytes.len();
         if whole { Message::from_short_wire(bytes, scan.frames) } else { None }
     }
 

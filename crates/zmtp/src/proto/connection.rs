@@ -115,19 +115,21 @@ impl Connection {
         self.input.give_back(spare);
     }
 
-    /// Whether nothing is under way in traffic, and what comes need not be large.
-    #[inline]
+    /// Whether nothing is under way in traffic, either way, and what comes need not be large.
     #[cfg(feature = "tokio")]
     pub(crate) fn rests(&self) -> bool {
-        matches!(self.state, State::Traffic) && self.pings.is_none() && self.input.rests()
+        let in_traffic = matches!(self.state, State::Traffic);
+        let pings = self.pings.as_ref().is_none_or(|pings| pings.rests());
+        let input = self.input.rests() && !self.assembler.is_mid_message();
+        in_traffic && pings && input && self.output.is_empty()
     }
 
-    /// To a connection that [`rests`](Self::rests): the message that `bytes` are, if they are a whole one that is
+    /// The message that `bytes` are for a connection that [`rests`](Self::rests), if they are a whole one that is
     /// held in place.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(crate) fn whole_message(&self, bytes: &[u8]) -> Option<Message> {
-        self.assembler.whole(bytes, &self.settings.limits)
+        Assembler::whole(bytes, &self.settings.limits)
     }
 
     /// Whether there may be an event among the bytes received.

@@ -35,6 +35,13 @@ impl Pings {
         self.pulse = None;
     }
 
+    /// Whether messages may pass without a word of them here.
+    #[cfg(feature = "tokio")]
+    pub(super) fn rests(&self) -> bool {
+        let owes = self.ping || self.pong.is_some();
+        self.pulse.is_none() && !owes && self.seen_ahead == 0 && self.answered_ahead == 0
+    }
+
     /// There are so many bytes of input.
     pub(super) fn note_input(&mut self, len: usize) {
         if let Some(pulse) = &mut self.pulse {

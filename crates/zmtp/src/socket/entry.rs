@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub(super) outbox: Queue,
     /// Writes to the connection without its task.
     pub(super) writer: Option<Weak<dyn WriteInPlace>>,
+    /// The last batch that was looked at with a message for it, and where in it that was.
+    pub(super) in_batch: (u64, usize),
     /// The connection task, once it has been here.
     pub(super) task: Option<Waker>,
     /// The connection task has messages for which there was no room.
@@ -105,6 +107,7 @@ impl Entry {
             held: Sizes::default(),
             outbox: Queue::default(),
             writer: None,
+            in_batch: (0, 0),
             task: None,
             stalled: false,
             starved: false,

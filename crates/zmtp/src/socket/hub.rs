@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::monitor::{MonitorEvent, Monitors};
-use super::outlet::{EndpointId, Unsent};
+use super::outlet::{EndpointId, Lane, Unsent};
 use super::peer::{LeaveReason, Origin, PeerId};
 use super::recv_error::RecvError;
-use super::table::{Order, Table};
+use super::table::{Order, Table, Way};
 use super::write_in_place::WriteInPlace;
 use crate::config::{Config, OnFull};
 use crate::error::{SendError, SendErrorKind};
@@ -197,20 +197,11 @@ impl Hub {
         if messages.is_empty() {
             return;
         }
-        let mut writers = Vec::with_capacity(messages.len());
-        let mut table = self.table();
-        for (peer, message) in messages.drain(..) {
-            match table.send_in_place(peer, message, &mut writers) {
-                Ok(()) => {}
-                Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
-                    table.count_dropped();
-                }
-                Err(error) => failed.push((peer, error)),
-            }
-        }
-        drop(table);
-        for writer in writers {
-            writer.write_in_place();
+        let mut ways = self.table().ways(messages);
+        for (at, (peer, message)) in messages.drain(..).enumerate() {
+            let Err(message) = take_way(&mut ways, at, message) else { continue };
+            let send = |table: &mut Table, message| table.send(Lane::Peer(peer), message);
+            failed.extend(self.try_send(message, send).err().map(|error| (peer, error)));
         }
     }
 
@@ -269,6 +260,17 @@ impl Hub {
         self.stop.cancel();
         self.table().abort();
     }
+}
+
+/// Hands a message of a batch to its connection. If it comes back, those for the same peer are queued behind it.
+fn take_way(ways: &mut [Option<Way>], at: usize, message: Message) -> Result<(), Message> {
+    let Some(way) = ways.get_mut(at).and_then(Option::take) else { return Err(message) };
+    let outcome = way.connection.send_in_place(message, way.next.is_none());
+    let mut next = way.next.filter(|_| outcome.is_err());
+    while let Some(way) = next.and_then(|next| ways.get_mut(next)).and_then(Option::take) {
+        next = way.next;
+    }
+    outcome
 }
 
 /// A connection task's hold on its peer's place in the table.

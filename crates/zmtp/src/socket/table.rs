@@ -14,6 +14,7 @@
 //! `rotation` is the same the other way round, for sockets that send to whoever is next.
 
 mod application;
+mod batch;
 mod connections;
 mod outlets;
 
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
 
+pub(super) use batch::Way;
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -66,6 +68,8 @@ pub(super) struct Table {
     /// Connections that are to end and have not begun to.
     evicted: usize,
     budget: Budget,
+    /// How many batches have been sent.
+    batches: u64,
     /// Where the application waits for an event.
     receiver: Option<Waker>,
     /// Where it waits for room, and whether it does.
@@ -116,6 +120,7 @@ impl Table {
             handshaking: VecDeque::new(),
             evicted: 0,
             budget: Budget::new(config.max_total_bytes),
+            batches: 0,
             receiver: None,
             room: Arc::default(),
             room_is_awaited: false,

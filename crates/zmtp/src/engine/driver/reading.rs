@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use super::super::transport::Transport;
 use super::{Driver, End, ROUNDS};
@@ -21,22 +21,18 @@ const HOLD_STEP: usize = 64 << 10;
 const READ_AHEAD: usize = 64 << 10;
 
 impl<S: Transport> Driver<S> {
-    /// The short way of what mostly happens: nothing is under way, one short message arrives, and there is room
-    /// for it. Says whether nothing is under way after that either; if not, it is seen to by the long way.
+    /// The short way of what mostly happens to a connection at rest: one short message arrives, and there is room
+    /// for it. Says whether it is at rest after that too; if not, it is seen to by the long way.
     #[inline]
-    pub(super) fn poll_at_rest(&mut self, cx: &mut Context<'_>) -> bool {
-        let in_traffic = self.link.has_joined() && self.end == End::NotYet;
-        let fails = self.ended || self.broken.is_some();
-        let rests = in_traffic && !fails && !self.holds_input() && self.connection.rests();
+    pub(super) fn take_at_rest(&mut self) -> bool {
         self.read = 0;
-        if !rests || self.has_to_write() || self.has_deadline() {
-            return false;
-        }
-        Self::with_room(|room| self.take_message(cx, room))
+        self.at_rest = Self::with_room(|room| self.take_message(room));
+        self.at_rest
     }
 
-    fn take_message(&mut self, cx: &mut Context<'_>, room: &mut Vec<u8>) -> bool {
-        match self.stream.poll_read(cx, room) {
+    fn take_message(&mut self, room: &mut Vec<u8>) -> bool {
+        // What there is to read is told where it is read.
+        match self.stream.poll_read(&mut Context::from_waker(Waker::noop()), room) {
             Poll::Pending => return true,
             Poll::Ready(read) => self.note_read(read),
         }
@@ -50,7 +46,7 @@ impl<S: Transport> Driver<S> {
         self.incoming.is_empty() && !self.stream.may_read_on()
     }
 
-    fn holds_input(&self) -> bool {
+    pub(super) fn holds_input(&self) -> bool {
         !self.parsed || !self.incoming.is_empty() || self.connection.buffered() > 0
     }
 

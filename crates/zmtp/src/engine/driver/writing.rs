@@ -90,15 +90,64 @@ impl<S: Transport> Driver<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Encodes a message outside of the connection's own task.
-    fn encode_in_place(&mut self, message: Message) -> Result<(), Message> {
+    /// Writes a message outside of the connection's own task, or takes it to be written with the next if it is not
+    /// the last.
+    fn send_in_place(&mut self, message: Message, last: bool) -> Result<(), Message> {
+        if last && self.at_rest {
+            self.send_at_rest(message);
+            return Ok(());
+        }
+        if self.has_taken_enough() {
+            self.write_in_place();
+        }
         let waits = self.has_taken_enough() || self.deadlines.waits_to_write();
         let ends = self.broken.is_some() || self.end != End::NotYet || self.over.is_some();
         if waits || ends {
             return Err(message);
         }
+        self.at_rest = false;
         self.unwritten.push(message.wire_size());
-        self.connection.send(message).map_err(SendError::into_message)
+        self.connection.send(message).map_err(SendError::into_message)?;
+        if last {
+            self.write_in_place();
+        }
+        Ok(())
+    }
+
+    /// The short way of what mostly happens to a connection at rest: one message is written as it lies there, and
+    /// whole. What is left of it is encoded.
+    #[inline]
+    fn send_at_rest(&mut self, message: Message) {
+        let frames = message.as_frames();
+        let written = match frames.map(|frames| self.stream.try_write(&[IoSlice::new(frames)])) {
+            Some(Ok(count)) if count == message.wire_size() => return,
+            Some(Ok(count)) => count,
+            Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.broken = Some(error.into());
+                0
+            }
+            _ => 0,
+        };
+        self.at_rest = false;
+        self.unwritten.push(message.wire_size());
+        // In traffic, a message that has parts is not refused.
+        let _ = self.connection.send(message);
+        let transmit = self.connection.transmit();
+        transmit.advance(written);
+        self.unwritten.note_remaining(transmit.remaining());
+        self.write_in_place();
+    }
+
+    /// If there is no room for all of it, the task sees to the rest.
+    fn write_in_place(&mut self) {
+        if self.deadlines.waits_to_write() {
+            return;
+        }
+        let (_, empty) = self.poll_write(None);
+        if !empty || self.broken.is_some() {
+            self.link.wake();
+        }
+        self.at_rest = self.rests();
     }
 }
 
@@ -117,22 +166,11 @@ fn poll_slices<S: Transport>(
 }
 
 impl<S: Transport + Send> WriteInPlace for Mutex<Driver<S>> {
-    fn encode_in_place(&self, message: Message) -> Result<(), Message> {
+    fn send_in_place(&self, message: Message, last: bool) -> Result<(), Message> {
         match self.try_lock() {
-            Ok(mut driver) => driver.encode_in_place(message),
+            Ok(mut driver) => driver.send_in_place(message, last),
+            // A task that is at it has seen what was encoded.
             Err(_) => Err(message),
-        }
-    }
-
-    fn write_in_place(&self) {
-        // A task that is at it has seen what was encoded.
-        if let Ok(mut driver) = self.try_lock()
-            && !driver.deadlines.waits_to_write()
-        {
-            let (_, empty) = driver.poll_write(None);
-            if !empty || driver.broken.is_some() {
-                driver.link.wake();
-            }
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::message::Message;
 use crate::socket::entry::{Entry, Queue};
 use crate::socket::outlet::{EndpointId, Lane, Outlet};
 use crate::socket::peer::{LeaveReason, Origin, PeerId};
-use crate::socket::write_in_place::WriteInPlace;
 
 impl Table {
     /// An endpoint will be connected to. False says that the name for its peer is taken.
@@ -204,7 +203,8 @@ impl Table {
         Ok(if first { self.connection(lane) } else { None })
     }
 
-    fn check(&self, message: &Message) -> Option<SendErrorKind> {
+    #[inline]
+    pub(super) fn check(&self, message: &Message) -> Option<SendErrorKind> {
         match self.phase {
             Phase::Open if message.is_empty() => Some(SendErrorKind::Empty),
             Phase::Open => None,
@@ -226,26 +226,6 @@ impl Table {
             self.wake_task(id);
         }
         Ok(())
-    }
-
-    /// Hands a message to a connection before which nothing waits, and puts down who is to write it.
-    /// Otherwise it is queued.
-    pub(in crate::socket) fn send_in_place(
-        &mut self,
-        id: PeerId,
-        message: Message,
-        writers: &mut Vec<Arc<dyn WriteInPlace>>,
-    ) -> Result<(), SendError> {
-        let may_send = self.check(&message).is_none();
-        let entry = self.peek(id).filter(|entry| may_send && entry.is_open());
-        let entry = entry.filter(|entry| entry.outbox.messages.is_empty());
-        let Some(writer) = entry.and_then(|entry| entry.writer.as_ref()?.upgrade()) else {
-            return self.send(Lane::Peer(id), message);
-        };
-        let outcome = writer.encode_in_place(message);
-        // Not dropped here: who is last to hold a connection needs the lock to end it.
-        writers.push(writer);
-        outcome.or_else(|message| self.send(Lane::Peer(id), message))
     }
 
     /// Queues a message for whoever is next and has room. `wrap` puts in front what has to be there,
