@@ -14,54 +14,104 @@ use crate::config::Config;
 use crate::message::Message;
 use crate::sizes::Sizes;
 
+/// In this order, so that what is touched for each message of each connection lies together: of thousands of
+/// connections, none is in the processor's cache.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
+#[repr(C)]
 pub(super) struct Entry {
-    pub(super) origin: Origin,
-    /// Where it came in, or what it was connected to.
-    pub(super) endpoint: EndpointId,
-    pub(super) address: Arc<str>,
-    /// What sends to it in turn go to, once it has joined.
-    pub(super) lane: Option<Lane>,
-    /// None until the handshake is over.
-    pub(super) peer: Option<Arc<Peer>>,
-    pub(super) inbox: Queue,
-    /// Bytes of a message that is not complete.
-    pub(super) unfinished: usize,
-    /// Sizes of the messages the application has received and not released, in order.
-    pub(super) held: Sizes,
-    pub(super) outbox: Queue,
-    /// Writes to the connection without its task.
-    pub(super) writer: Option<Weak<dyn WriteInPlace>>,
-    /// The last batch that was looked at with a message for it, and where in it that was.
-    pub(super) in_batch: (u64, usize),
-    /// The connection task, once it has been here.
-    pub(super) task: Option<Waker>,
-    /// The connection task has messages for which there was no room.
-    pub(super) stalled: bool,
-    /// It waits for room in the budget.
-    pub(super) starved: bool,
     pub(super) scheduled: bool,
     /// The application has been told that the peer joined.
     pub(super) announced: bool,
     /// Its turns come before all others': the next to bear its name waits behind it.
     pub(super) expedited: bool,
-    /// Its endpoint is gone: what waits may leave until then, and nothing more is taken in.
-    pub(super) finish_by: Option<Instant>,
-    pub(super) left: Option<LeaveReason>,
+    /// The connection task has messages for which there was no room.
+    pub(super) stalled: bool,
+    /// It waits for room in the budget.
+    pub(super) starved: bool,
     /// The application has been told that it left, or need not be.
     pub(super) reported: bool,
     /// The connection task has ended.
     pub(super) ended: bool,
+    pub(super) origin: Origin,
+    /// None until the handshake is over.
+    pub(super) peer: Option<Arc<Peer>>,
+    /// Sizes of the messages the application has received and not released, in order.
+    pub(super) held: Sizes,
+    pub(super) left: Option<LeaveReason>,
+    /// Its endpoint is gone: what waits may leave until then, and nothing more is taken in.
+    pub(super) finish_by: Option<Instant>,
+    /// Writes to the connection without its task.
+    pub(super) writer: Option<Weak<dyn WriteInPlace>>,
+    /// The last batch that was looked at with a message for it, and where in it that was.
+    pub(super) in_batch: (u64, usize),
+    pub(super) outbox: Queue,
+    pub(super) inbox: Inbox,
+    /// The connection task, once it has been here.
+    pub(super) task: Option<Waker>,
+    /// Where it came in, or what it was connected to.
+    pub(super) endpoint: EndpointId,
+    pub(super) address: Arc<str>,
+    /// What sends to it in turn go to, once it has joined.
+    pub(super) lane: Option<Lane>,
+    /// Bytes of a message that is not complete.
+    pub(super) unfinished: usize,
+}
+
+/// Messages that have arrived. There is mostly one, which lies in place.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(super) struct Inbox {
+    pub(super) bytes: usize,
+    first: Option<Message>,
+    others: VecDeque<Message>,
+}
+
+impl Inbox {
+    #[inline]
+    pub(super) fn push(&mut self, message: Message, size: usize) {
+        if self.is_empty() {
+            self.first = Some(message);
+        } else {
+            self.others.push_back(message);
+        }
+        self.bytes += size;
+    }
+
+    /// The first message and its size.
+    #[inline]
+    pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
+        let message = self.first.take().or_else(|| self.others.pop_front())?;
+        let size = message.wire_size();
+        self.bytes -= size;
+        Some((message, size))
+    }
+
+    /// No message is without a byte.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        if self.is_empty() { 0 } else { usize::from(self.first.is_some()) + self.others.len() }
+    }
 }
 
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Queue {
-    pub(super) messages: VecDeque<Message>,
     pub(super) bytes: usize,
+    pub(super) messages: VecDeque<Message>,
 }
 
 impl Queue {
+    /// No message is without a byte.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     #[inline]
     pub(super) fn push(&mut self, message: Message, size: usize) {
         self.bytes += size;
@@ -84,40 +134,32 @@ impl Queue {
         self.bytes -= size;
         Some((message, size))
     }
-
-    /// The first message and its size.
-    pub(super) fn pop(&mut self) -> Option<(Message, usize)> {
-        let message = self.messages.pop_front()?;
-        let size = message.wire_size();
-        self.bytes -= size;
-        Some((message, size))
-    }
 }
 
 impl Entry {
     pub(super) fn new(origin: Origin, endpoint: EndpointId, address: Arc<str>) -> Self {
         Self {
-            origin,
-            endpoint,
-            address,
-            lane: None,
-            peer: None,
-            inbox: Queue::default(),
-            unfinished: 0,
-            held: Sizes::default(),
-            outbox: Queue::default(),
-            writer: None,
-            in_batch: (0, 0),
-            task: None,
-            stalled: false,
-            starved: false,
             scheduled: false,
             announced: false,
             expedited: false,
-            finish_by: None,
-            left: None,
+            stalled: false,
+            starved: false,
             reported: false,
             ended: false,
+            origin,
+            peer: None,
+            held: Sizes::default(),
+            left: None,
+            finish_by: None,
+            writer: None,
+            in_batch: (0, 0),
+            outbox: Queue::default(),
+            inbox: Inbox::default(),
+            task: None,
+            endpoint,
+            address,
+            lane: None,
+            unfinished: 0,
         }
     }
 
@@ -142,7 +184,7 @@ impl Entry {
         config: &Config,
         budget: &mut Budget,
     ) -> Result<(), Message> {
-        let count = self.inbox.messages.len() + self.held.len();
+        let count = self.inbox.len() + self.held.len();
         let size = message.wire_size();
         let bytes = self.inbox.bytes.saturating_add(self.held.sum());
         let fits = bytes.saturating_add(size) <= config.recv_hwm_bytes && budget.has_room(size);
@@ -157,7 +199,7 @@ impl Entry {
 
     pub(super) fn has_more_to_report(&self) -> bool {
         let leave = self.left.is_some() && !self.reported;
-        !self.announced || !self.inbox.messages.is_empty() || leave
+        !self.announced || !self.inbox.is_empty() || leave
     }
 
     pub(super) fn wake_stalled_if(&mut self, there_is_room: bool) {

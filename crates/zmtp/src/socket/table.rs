@@ -89,10 +89,12 @@ enum Phase {
     Closed,
 }
 
+/// Begins with a line of the cache.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 struct Slot {
     generation: u32,
-    entry: Option<Box<Entry>>,
+    entry: Option<Entry>,
 }
 
 #[derive(Debug, Default)]
@@ -134,13 +136,13 @@ impl Table {
     #[inline]
     fn entry(&mut self, id: PeerId) -> Option<&mut Entry> {
         let slot = self.slots.get_mut(id.index())?;
-        if slot.generation == id.generation { slot.entry.as_deref_mut() } else { None }
+        if slot.generation == id.generation { slot.entry.as_mut() } else { None }
     }
 
     #[inline]
     fn peek(&self, id: PeerId) -> Option<&Entry> {
         let slot = self.slots.get(id.index())?;
-        if slot.generation == id.generation { slot.entry.as_deref() } else { None }
+        if slot.generation == id.generation { slot.entry.as_ref() } else { None }
     }
 
     fn ids(&self) -> impl Iterator<Item = PeerId> {
@@ -149,7 +151,7 @@ impl Table {
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.slots.iter().filter_map(|slot| slot.entry.as_deref())
+        self.slots.iter().filter_map(|slot| slot.entry.as_ref())
     }
 
     #[inline]

@@ -38,8 +38,8 @@ impl Table {
         if explicit {
             entry.held.push(size);
         } else {
-            let half_empty = entry.inbox.messages.len() <= recv_hwm / 2
-                && entry.inbox.bytes <= recv_hwm_bytes / 2;
+            let half_empty =
+                entry.inbox.len() <= recv_hwm / 2 && entry.inbox.bytes <= recv_hwm_bytes / 2;
             entry.wake_stalled_if(half_empty);
         }
         self.take_turn_again(id);

@@ -34,7 +34,7 @@ impl Table {
     fn way(&mut self, id: PeerId, at: usize) -> Option<Way> {
         let batch = self.batches;
         let entry = self.entry(id)?;
-        if !entry.is_open() || !entry.outbox.messages.is_empty() {
+        if !entry.is_open() || !entry.outbox.is_empty() {
             return None;
         }
         let connection = entry.writer.as_ref()?.upgrade()?;

@@ -49,7 +49,7 @@ impl Table {
         let mut entry = Entry::new(origin, endpoint, address);
         // One made for what waits at an endpoint that is being left is to end after that.
         entry.finish_by = self.outlets.get(&endpoint).and_then(|outlet| outlet.finish_by);
-        place.entry = Some(Box::new(entry));
+        place.entry = Some(entry);
         let id = PeerId { slot, generation: place.generation };
         // What this side connects to does not make room for who knocks.
         if origin == Origin::Peer {
@@ -79,8 +79,6 @@ impl Table {
         self.names.entry(routing_id.clone()).or_default().bearers.push(id);
         let entry = self.entry(id).ok_or(LeaveReason::Local)?;
         entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
-        // Most have one message at a time.
-        entry.inbox.messages = VecDeque::with_capacity(1);
         self.join_rotation(id);
         self.schedule(id);
         Ok(())
@@ -183,7 +181,7 @@ impl Table {
 
     fn take_outbox(&mut self, id: PeerId, outgoing: &mut VecDeque<Message>) {
         let Some(entry) = self.entry(id) else { return };
-        if !entry.outbox.messages.is_empty() {
+        if !entry.outbox.is_empty() {
             std::mem::swap(&mut entry.outbox.messages, outgoing);
             let taken = std::mem::take(&mut entry.outbox.bytes);
             self.dequeue(taken);
@@ -211,7 +209,7 @@ impl Table {
     ) -> Result<(), Message> {
         let is_open = self.phase == Phase::Open;
         let Some(slot) = self.slots.get_mut(id.index()) else { return Err(message) };
-        match slot.entry.as_deref_mut() {
+        match slot.entry.as_mut() {
             Some(entry) if is_open && entry.is_open() && slot.generation == id.generation => {
                 entry.take_in(message, &self.config, &mut self.budget)?;
                 if !std::mem::replace(&mut entry.scheduled, true) {
@@ -227,7 +225,7 @@ impl Table {
     /// Moves messages into a peer's inbox as far as there is room.
     fn deliver_all(&mut self, id: PeerId, incoming: &mut VecDeque<Message>) {
         let Some(slot) = self.slots.get_mut(id.index()) else { return };
-        let Some(entry) = slot.entry.as_deref_mut() else { return };
+        let Some(entry) = slot.entry.as_mut() else { return };
         while let Some(message) = incoming.pop_front() {
             if let Err(message) = entry.take_in(message, &self.config, &mut self.budget) {
                 incoming.push_front(message);
@@ -235,7 +233,7 @@ impl Table {
             }
         }
         entry.stalled = !incoming.is_empty();
-        if !entry.inbox.messages.is_empty() {
+        if !entry.inbox.is_empty() {
             self.schedule(id);
         }
     }
@@ -275,7 +273,7 @@ impl Table {
         if explicit {
             dropped += std::mem::take(&mut entry.inbox).bytes;
         }
-        let unheard = !entry.announced && entry.inbox.messages.is_empty();
+        let unheard = !entry.announced && entry.inbox.is_empty();
         let unfinished = std::mem::take(&mut entry.unfinished);
         let has_joined = entry.peer.is_some();
         self.budget.hold(unfinished, 0);

@@ -44,7 +44,7 @@ impl Table {
     /// An endpoint is no longer bound or connected to. What is queued for its peers may leave until
     /// then.
     pub(in crate::socket) fn finish(&mut self, id: EndpointId, by: Instant) {
-        for entry in self.slots.iter_mut().filter_map(|slot| slot.entry.as_deref_mut()) {
+        for entry in self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut()) {
             if entry.endpoint == id {
                 entry.finish_by.get_or_insert(by);
                 entry.wake_task();
@@ -305,7 +305,7 @@ impl Table {
 
     /// Ends the connection of a lane, and forgets what it and those before it have sent.
     pub(in crate::socket) fn hang_up(&mut self, lane: Lane) {
-        let of_lane = |entry: &&mut Box<Entry>| entry.lane == Some(lane);
+        let of_lane = |entry: &&mut Entry| entry.lane == Some(lane);
         let entries = self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut());
         let forgotten = entries.filter(of_lane).map(|entry| std::mem::take(&mut entry.inbox).bytes);
         let bytes = forgotten.sum();
