@@ -287,6 +287,36 @@ fn every_truncation_of_a_handshake_is_an_error_and_every_split_a_success() {
 }
 
 #[test]
+#[cfg(feature = "tokio")]
+fn a_connection_rests_where_nothing_is_under_way() {
+    let mut connection = ready_router(Limits::default());
+    let ping = b"\x04\x07\x04PING\0\0";
+    let large = [&[2][..], &20_000_u64.to_be_bytes(), &[7; 20_000]].concat();
+    for (bytes, rests) in [
+        (&b"\0\x01x"[..], true),
+        (b"\0", false),
+        (b"\x01x", true),
+        // In a longer form than needed, with more to come.
+        (b"\x03\0\0\0\0\0\0\0\0", false),
+        (b"\0\0", true),
+        (ping, false),
+        (b"\0\0", true),
+        // What comes next may be as large.
+        (&large, false),
+        (b"\0\0", true),
+    ] {
+        feed(&mut connection, bytes, &[bytes.len()]);
+        assert_eq!(connection.rests(), rests, "after {:?}", &bytes[..bytes.len().min(9)]);
+        drain(&mut connection);
+    }
+    connection.send(Message::from("x")).unwrap();
+    assert!(!connection.rests());
+    drain(&mut connection);
+    assert!(connection.rests());
+    assert!(!router(Limits::default()).rests());
+}
+
+#[test]
 fn an_idle_connection_does_not_keep_the_buffer_of_its_largest_message() {
     let mut connection = ready_router(Limits::default());
     let size = 4 << 20;
@@ -366,6 +396,26 @@ proptest! {
             let whole = outcome(&mut router(limits), &bytes, &[bytes.len()]);
             let split = outcome(&mut router(limits), &bytes, &sizes);
             prop_assert_eq!(whole, split);
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tokio")]
+    fn the_short_way_of_a_message_means_what_the_long_one_does(
+        bytes in proptest::collection::vec(0..8_u8, 0..70),
+    ) {
+        let tight = Limits { max_frame_size: 3, max_frames: 3, ..Limits::default() };
+        for limits in [Limits::default(), tight.with_max_message_size(68), tight] {
+            let mut connection = ready_router(limits);
+            prop_assert!(connection.rests());
+            let short = connection.whole_message(&bytes);
+            let (events, result) = outcome(&mut connection, &bytes, &[bytes.len().max(1)]);
+            let whole = match &events[..] {
+                [Event::Message(message)] if result.is_ok() => Some(message),
+                _ => None,
+            };
+            let fits = |message: &&Message| bytes.len() <= 53 && reference(message) == bytes;
+            prop_assert_eq!(short.as_ref(), whole.filter(fits));
         }
     }
 }
