@@ -26,6 +26,8 @@ impl<S> Driver<S> {
     #[inline]
     pub(super) fn with_room<T>(act: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         SCRATCH.with_borrow_mut(|scratch| {
+            // A panic may have left what belongs to another connection.
+            scratch.input.clear();
             make_loan(&mut scratch.input);
             act(&mut scratch.input)
         })
@@ -35,6 +37,7 @@ impl<S> Driver<S> {
     /// has put there and needs later stays with it.
     pub(super) fn with_scratch<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         SCRATCH.with_borrow_mut(|scratch| {
+            scratch.input.clear();
             self.connection.borrow(&mut scratch.input);
             lend(&mut scratch.incoming, &mut self.incoming);
             lend(&mut scratch.outgoing, &mut self.outgoing);

@@ -123,6 +123,35 @@ async fn replies_that_are_ready_together_leave_in_one_write() {
 }
 
 #[tokio::test]
+async fn messages_of_one_batch_for_one_peer_leave_in_one_write() {
+    let (mut fixture, peer) = Fixture::ready(Config::default()).await;
+    for count in [1, 2, 50] {
+        let before = fixture.writes.load(Ordering::Relaxed);
+        let message = Message::from(["", "x"]);
+        let mut batch = vec![(peer, message); count];
+        let mut failed = Vec::new();
+        fixture.router.send_many(&mut batch, &mut failed);
+        assert!(failed.is_empty());
+        let mut received = vec![0; count * 5];
+        fixture.raw.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, b"\x01\0\0\x01x".repeat(count));
+        assert_eq!(fixture.writes.load(Ordering::Relaxed) - before, 1);
+    }
+}
+
+#[test]
+fn what_a_panic_left_in_the_buffer_that_all_share_reaches_no_other_connection() {
+    let panics = std::panic::catch_unwind(|| {
+        Driver::<Counted>::with_room(|room| {
+            room.extend_from_slice(b"secret");
+            panic!("as a test");
+        })
+    });
+    assert!(panics.is_err());
+    Driver::<Counted>::with_room(|room| assert!(room.is_empty()));
+}
+
+#[tokio::test]
 async fn requests_that_arrive_together_are_read_at_once() {
     let (mut fixture, _) = Fixture::ready(Config::default()).await;
     let before = fixture.reads.load(Ordering::Relaxed);
