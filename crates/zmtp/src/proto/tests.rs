@@ -291,7 +291,7 @@ fn every_truncation_of_a_handshake_is_an_error_and_every_split_a_success() {
 fn a_connection_rests_where_nothing_is_under_way() {
     let mut connection = ready_router(Limits::default());
     let ping = b"\x04\x07\x04PING\0\0";
-    let large = [&[2][..], &20_000_u64.to_be_bytes(), &[7; 20_000]].concat();
+    let large = [&[2][..], &20_000_u64.to_be_bytes(), &vec![7; 20_000]].concat();
     for (bytes, rests) in [
         (&b"\0\x01x"[..], true),
         (b"\0", false),
