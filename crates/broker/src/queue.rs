@@ -324,7 +324,8 @@ impl Queue {
         None
     }
 
-    /// Puts a request that was lost with its worker first in line, unless nobody wants it or it has cost too much.
+    /// Puts a request that was lost with its worker before those in line, unless nobody wants it or it has cost too
+    /// much.
     fn retry(&mut self, request: Request) {
         let client = request.client;
         if !self.clients.want(&request) {

@@ -9,8 +9,8 @@ use super::Request;
 use super::line::Line;
 use crate::peer_map::PeerMap;
 
-/// Clients have turns: each has one request in the line, and the next one behind all others' when that has
-/// been taken, so that one with many outstanding delays another by one.
+/// Clients have turns: each has one request in line, be it the urgent one, and the next one behind all others' when
+/// that has been taken, so that one with many outstanding delays another by one.
 ///
 /// The request of a lock-step client is taken from the line without a look at the client: of thousands, none
 /// is in the processor's cache.
@@ -28,34 +28,43 @@ struct Client {
     /// The position of the last of its requests that was put in line, wherever that is now.
     latest: u64,
     lock_step: bool,
+    /// It has one among the urgent.
+    urgent: bool,
     /// An empty part and what a worker sees as the client's address.
     prefix: Message,
-    /// Requests that are not in the line yet.
+    /// Requests that are not in line yet, those that were handed out in vain first.
     behind: VecDeque<Request>,
 }
 
 impl Clients {
     pub(super) fn join(&mut self, id: PeerId, label: &[u8], lock_step: bool) {
         let prefix = Message::copy_from(&[b"", label]);
-        let client = Client { latest: 0, lock_step, prefix, behind: VecDeque::new() };
+        let behind = VecDeque::new();
+        let client = Client { latest: 0, lock_step, urgent: false, prefix, behind };
         self.by_id.insert(id, client);
     }
 
     /// Returns how many requests it waited for.
     pub(super) fn leave(&mut self, id: PeerId) -> usize {
         let Some(client) = self.by_id.remove(id) else { return 0 };
-        let urgent = self.urgent.len();
-        self.urgent.retain(|request| request.client != id);
         let in_line = usize::from(self.line.remove(client.latest).is_some());
-        let dropped = client.behind.len() + in_line + urgent - self.urgent.len();
+        let urgent = usize::from(client.urgent);
+        if client.urgent {
+            self.urgent.retain(|request| request.client != id);
+        }
+        self.close_gaps();
+        let dropped = client.behind.len() + in_line + urgent;
         self.waiting -= dropped;
+        dropped
+    }
+
+    fn close_gaps(&mut self) {
         let by_id = &mut self.by_id;
         self.line.close_gaps(|request| {
             if let Some(client) = by_id.get_mut(request.client) {
                 client.latest = request.position;
             }
         });
-        dropped
     }
 
     /// Whether anybody waits for the reply to this request: its client is there, and has not asked anew if it can
@@ -69,48 +78,55 @@ impl Clients {
     /// replaces, or itself if its client has left.
     pub(super) fn push(&mut self, id: PeerId, stack: Vec<Bytes>, message: &Message) -> bool {
         let Some(client) = self.by_id.get_mut(id) else { return true };
-        let Client { latest: position, lock_step, .. } = *client;
+        let Client { latest: position, lock_step, urgent, .. } = *client;
         let message = client.prefix.followed_by(message);
         let request = Request { client: id, position, lock_step, stack, message, attempts: 0 };
-        let mut urgent = self.urgent.iter_mut();
-        match self.line.get_mut(position) {
+        let waiting = if urgent {
+            self.urgent.iter_mut().find(|other| other.client == id)
+        } else {
+            self.line.get_mut(position)
+        };
+        match waiting {
             Some(waiting) if lock_step => {
                 *waiting = request;
                 return true;
             }
             Some(_) => client.behind.push_back(request),
-            None if lock_step && let Some(waiting) = urgent.find(|other| other.client == id) => {
-                *waiting = request;
-                return true;
-            }
             None => client.latest = self.line.push(request),
         }
         self.waiting += 1;
         false
     }
 
-    /// Puts a request that was handed out in vain before those that were not.
+    /// Puts a request that was handed out in vain before those that were not, as far as its client's turns allow.
     pub(super) fn push_urgent(&mut self, request: Request) {
-        self.urgent.push_back(request);
+        let Some(client) = self.by_id.get_mut(request.client) else { return };
         self.waiting += 1;
+        if client.urgent {
+            let at = client.behind.iter().take_while(|other| other.attempts > 0).count();
+            client.behind.insert(at, request);
+            return;
+        }
+        client.urgent = true;
+        self.urgent.push_back(request);
+        if let Some(in_line) = self.line.remove(client.latest) {
+            client.behind.push_front(in_line);
+            self.close_gaps();
+        }
     }
 
     pub(super) fn next(&mut self) -> Option<Request> {
-        let request = match self.urgent.pop_front() {
-            Some(request) => request,
-            None => self.next_in_line()?,
-        };
+        let urgent = self.urgent.pop_front();
+        let was_urgent = urgent.is_some();
+        let request = urgent.or_else(|| self.line.pop())?;
         self.waiting -= 1;
-        Some(request)
-    }
-
-    fn next_in_line(&mut self) -> Option<Request> {
-        let request = self.line.pop()?;
-        if !request.lock_step
+        if (was_urgent || !request.lock_step)
             && let Some(client) = self.by_id.get_mut(request.client)
-            && let Some(next) = client.behind.pop_front()
         {
-            client.latest = self.line.push(next);
+            client.urgent = false;
+            if let Some(next) = client.behind.pop_front() {
+                client.latest = self.line.push(next);
+            }
         }
         Some(request)
     }

@@ -110,6 +110,28 @@ fn the_least_recently_used_worker_gets_the_next_request() {
 }
 
 #[test]
+fn of_a_clients_lost_requests_one_goes_first_and_the_others_wait_for_its_turns() {
+    let mut fixture = Fixture::new();
+    fixture.join_client(0, false);
+    fixture.join_client(1, true);
+    (0..3).for_each(|worker| fixture.join_worker(worker));
+    for body in ["1", "2", "3", "4"] {
+        fixture.client_sends(0, &["", body]);
+    }
+    fixture.client_sends(1, &["", "one"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||1", "W1 <- |C0||2", "W2 <- |C0||3"]);
+    (0..3).for_each(|worker| fixture.queue.worker_left(fixture.ids[worker]));
+    assert_eq!(fixture.queue.waiting(), 5);
+    (3..8).for_each(|worker| fixture.join_worker(worker));
+    let expected =
+        ["W3 <- |C0||1", "W4 <- |C1||one", "W5 <- |C0||2", "W6 <- |C0||3", "W7 <- |C0||4"];
+    assert_eq!(
+        (fixture.actions(), fixture.queue.waiting()),
+        (expected.map(String::from).to_vec(), 0)
+    );
+}
+
+#[test]
 fn requests_wait_while_no_worker_is_idle() {
     let mut fixture = Fixture::with(3, 0);
     for client in [0, 1, 2] {
