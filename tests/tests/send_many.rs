@@ -41,7 +41,9 @@ fn each_message_arrives_once_and_in_order() {
     for (runtime, transport) in runtimes().into_iter().zip([Transport::Ipc, Transport::Tcp]) {
         runtime.block_on(async {
             let place = Place::new();
-            let (mut router, endpoint) = bound(Config::default(), &place, transport).await;
+            // Little, so that often a message finds no room and the next could.
+            let config = Config::default().with_send_hwm(50);
+            let (mut router, endpoint) = bound(config, &place, transport).await;
             let mut peers = Vec::new();
             let mut receivers = Vec::new();
             for peer in 0..PEERS {
@@ -156,4 +158,31 @@ async fn who_has_left_gets_nothing_and_the_message_comes_back() {
     let mut failed = Vec::new();
     router.send_many(&mut vec![(here_id, Message::new())], &mut failed);
     assert_eq!(failed[0].1.kind(), SendErrorKind::Empty);
+}
+
+#[tokio::test]
+async fn what_a_peer_sent_before_it_left_is_received_though_a_write_finds_it_gone_first() {
+    let place = Place::new();
+    let (mut router, endpoint) = bound(Config::default(), &place, Transport::Ipc).await;
+    let message = Message::from("x");
+    let mut failed = Vec::new();
+    for in_place in [false, true] {
+        let mut peer = shaken(&endpoint, SocketType::Dealer, b"").await;
+        let id = joined(&mut router).await;
+        peer.send(b"\0\x01a").await.unwrap();
+        let (from, first) = within(router.recv()).await.unwrap();
+        assert_eq!((from, first), (id, Message::from("a")));
+        peer.send(b"\0\x01b").await.unwrap();
+        drop(peer);
+        // Before anybody has told of what there is to read.
+        if in_place {
+            router.send_many(&mut vec![(id, message.clone())], &mut failed);
+        } else {
+            router.try_send(id, message.clone()).unwrap();
+        }
+        let event = within(router.recv_event()).await;
+        assert!(matches!(event, Some(PeerEvent::Message(..))), "{event:?}");
+        assert!(matches!(within(router.recv_event()).await, Some(PeerEvent::Left(..))));
+    }
+    assert!(failed.is_empty());
 }

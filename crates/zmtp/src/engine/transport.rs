@@ -119,6 +119,8 @@ impl Transport for Polled {
         });
         // What it did not take it has no room for.
         self.full = written.map_or_else(|error| error == Errno::WOULDBLOCK, |count| count < size);
+        // A peer that is gone may have left something, of which nobody has told yet.
+        self.readable |= written.is_err() && !self.full;
         Ok(written?)
     }
 

@@ -102,7 +102,8 @@ impl Connection {
         self.input.read_several(several);
     }
 
-    /// Uses the room of `spare` until [`give_back`](Self::give_back).
+    /// Uses the room of `spare` until [`give_back`](Self::give_back). Only to a connection that
+    /// [`rests`](Self::rests) may there be bytes in it, which become its input.
     #[inline]
     #[cfg(feature = "tokio")]
     pub(crate) fn borrow(&mut self, spare: &mut Vec<u8>) {

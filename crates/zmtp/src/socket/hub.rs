@@ -198,10 +198,23 @@ impl Hub {
             return;
         }
         let mut ways = self.table().ways(messages);
+        let mut queued = Vec::new();
         for (at, (peer, message)) in messages.drain(..).enumerate() {
-            let Err(message) = take_way(&mut ways, at, message) else { continue };
-            let send = |table: &mut Table, message| table.send(Lane::Peer(peer), message);
-            failed.extend(self.try_send(message, send).err().map(|error| (peer, error)));
+            queued.extend(take_way(&mut ways, at, message).err().map(|message| (peer, message)));
+        }
+        if queued.is_empty() {
+            return;
+        }
+        // With one lock: no room is made between two messages for the same peer.
+        let mut table = self.table();
+        for (peer, message) in queued {
+            match table.send(Lane::Peer(peer), message) {
+                Ok(()) => {}
+                Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
+                    table.count_dropped();
+                }
+                Err(error) => failed.push((peer, error)),
+            }
         }
     }
 

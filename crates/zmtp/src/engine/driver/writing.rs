@@ -106,8 +106,9 @@ impl<S: Transport> Driver<S> {
             return Err(message);
         }
         self.at_rest = false;
-        self.unwritten.push(message.wire_size());
+        let size = message.wire_size();
         self.connection.send(message).map_err(SendError::into_message)?;
+        self.unwritten.push(size);
         if last {
             self.write_in_place();
         }
@@ -169,7 +170,7 @@ impl<S: Transport + Send> WriteInPlace for Mutex<Driver<S>> {
     fn send_in_place(&self, message: Message, last: bool) -> Result<(), Message> {
         match self.try_lock() {
             Ok(mut driver) => driver.send_in_place(message, last),
-            // A task that is at it has seen what was encoded.
+            // Who queues it wakes the task, which sees what was encoded before, too.
             Err(_) => Err(message),
         }
     }
