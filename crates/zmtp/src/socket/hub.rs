@@ -208,13 +208,9 @@ impl Hub {
         // With one lock: no room is made between two messages for the same peer.
         let mut table = self.table();
         for (peer, message) in queued {
-            match table.send(Lane::Peer(peer), message) {
-                Ok(()) => {}
-                Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
-                    table.count_dropped();
-                }
-                Err(error) => failed.push((peer, error)),
-            }
+            let outcome = table.send(Lane::Peer(peer), message);
+            let error = self.drop_if_full(&mut table, outcome).err();
+            failed.extend(error.map(|error| (peer, error)));
         }
     }
 
@@ -225,7 +221,17 @@ impl Hub {
         attempt: impl FnOnce(&mut Table, Message) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         let mut table = self.table();
-        match attempt(&mut table, message) {
+        let outcome = attempt(&mut table, message);
+        self.drop_if_full(&mut table, outcome)
+    }
+
+    /// A message for which there is no room is dropped, if that is what the configuration says.
+    fn drop_if_full<T: Default>(
+        &self,
+        table: &mut Table,
+        outcome: Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        match outcome {
             Err(error) if self.finds_no_room(&error) && self.on_full() == OnFull::Drop => {
                 table.count_dropped();
                 Ok(T::default())
