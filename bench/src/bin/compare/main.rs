@@ -44,9 +44,11 @@ fn main() -> io::Result<()> {
         return Ok(());
     };
     let picture = path.with_extension("svg");
+    let name = picture.file_name().map(|name| name.to_string_lossy());
+    // What was measured is described before anything of it is changed.
+    let text = document::generated(&results, &options, name.as_deref());
     plot::draw(&results, &picture)?;
-    let picture = picture.file_name().map(|name| name.to_string_lossy());
-    document::write(&path, &document::generated(&results, &options, picture.as_deref()))?;
+    document::write(&path, &text)?;
     eprintln!("{}", path.display());
     Ok(())
 }
