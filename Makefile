@@ -9,7 +9,7 @@ FUZZ_SECONDS ?= 10
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help check test sans-io no-c static fuzz peers package bench instructions ci
+.PHONY: help check test sans-io no-c static fuzz peers chaos package bench instructions ci
 
 help: ## List the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -46,6 +46,10 @@ peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python wit
 	BROKER=$(TARGET)/release/broker PYTHON=$(PYTHON) \
 	  cargo test --locked -p interop --features peers --test peers
 
+chaos: ## A minute in which libzmq peers of the program are killed and stopped under load
+	cargo build --release --locked -p broker
+	BROKER=$(TARGET)/release/broker cargo test --locked -p interop --features peers --test chaos -- --nocapture
+
 package: ## The crates can be published as they are
 # cargo keeps what it unpacked to verify an earlier package of this version, and does not look whether it has changed.
 	rm -rf $(CARGO_REGISTRY)/src/-*/zmtp-*
@@ -58,4 +62,4 @@ bench: ## Half an hour against a hand-written loop and other libraries, into doc
 instructions: ## Instructions of a message and of a job against bench/instructions.txt; needs valgrind
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin instructions -- $(WRITE)
 
-ci: check test sans-io no-c static fuzz peers package ## All of the above
+ci: check test sans-io no-c static fuzz peers chaos package ## All of the above

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
+use std::time::Instant;
 
-use broker::{Action, Queue};
+use broker::{Action, Policy, Queue};
+use bytes::Bytes;
 use tokio::task::yield_now;
 use zmtp::{Config, Message, PeerId, Router};
 
@@ -24,10 +26,10 @@ pub struct Lru {
 impl Lru {
     /// All clients have asked.
     pub fn new(clients: usize, workers: usize) -> io::Result<Self> {
-        let mut queue = Queue::new("READY".into());
+        let mut queue = Queue::new(Policy::default(), Instant::now());
         for (i, id) in ids(workers)?.into_iter().enumerate() {
             assert_eq!(id.index(), i, "each worker is another one");
-            queue.worker_joined(id);
+            queue.worker_joined(id, &Bytes::new(), true);
             queue.worker_message(id, Message::from(["", "READY"]));
         }
         let request = Message::copy_from(&[&b""[..], &[b'x'; 32]]);

@@ -11,6 +11,8 @@ pub(crate) struct Batch {
     pub(crate) replies: Vec<(PeerId, Message)>,
     /// Clients of which one request less counts.
     pub(crate) released: Vec<PeerId>,
+    /// Clients that have as many replies unread as they may have.
+    pub(crate) full: Vec<PeerId>,
     failed: Vec<(PeerId, SendError)>,
 }
 
@@ -29,13 +31,10 @@ impl Batch {
             queue.dispatch_failed(worker);
         }
         frontend.send_many(&mut self.replies, &mut self.failed);
-        // A client that has left is told of by the next event. One that does not read its replies has
-        // as many unread as it may have.
-        for (client, error) in self.failed.drain(..) {
-            if error.kind() == SendErrorKind::Full {
-                frontend.disconnect_peer(client);
-            }
-        }
+        // A client that has left is told of by the next event.
+        let failed = self.failed.drain(..);
+        let full = failed.filter(|(_, error)| error.kind() == SendErrorKind::Full);
+        self.full.extend(full.map(|(client, _)| client));
         frontend.release_many(&self.released);
         self.released.clear();
         retry

@@ -35,11 +35,17 @@
 )]
 
 mod batch;
+mod config;
 mod peer_map;
 mod queue;
 mod report;
 mod service;
+mod timer;
 
-pub use queue::{Action, Counters, Queue, Side, Violation};
+pub use config::{Config, backend_limits};
+pub use queue::{
+    Action, AtLimit, Cause, Counters, DeadLetter, GaveUp, Loss, OnWorkerLoss, Policy, Queue, Side,
+    Violation,
+};
 pub use report::Report;
-pub use service::{Broker, Config, Outcome, StartError, backend_limits};
+pub use service::{Broker, Outcome, StartError};

@@ -10,6 +10,7 @@
 
 mod cli;
 mod commands;
+mod dead_letters;
 mod output;
 mod signals;
 

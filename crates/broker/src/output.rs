@@ -12,3 +12,9 @@ pub(crate) fn say(text: impl Display) {
 pub(crate) fn note(text: impl Display) {
     let _ = writeln!(stderr(), "broker: {text}");
 }
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

@@ -33,6 +33,10 @@ impl<T> PeerMap<T> {
         (*of == id).then_some(value)
     }
 
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut().flatten().map(|(_, value)| value)
+    }
+
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<T> {
         let place = self.0.get_mut(id.index())?;
         let (_, value) = place.take_if(|(of, _)| *of == id)?;

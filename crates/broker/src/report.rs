@@ -1,18 +1,18 @@
-//! [`Report`]: who sent what was dropped.
+//! [`Report`]: who did what was wrong.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{PeerId, Router};
+use zmtp::{Peer, PeerId, Router};
 
 use crate::queue::{Side, Violation};
 
-/// Reports of dropped messages in a second; a flood of them is counted and no more.
+/// Reports in a second; a flood of them is counted and no more.
 const REPORTS_PER_SECOND: u32 = 10;
 
-/// A message that was dropped because something was wrong with it.
+/// A peer did something wrong.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Report {
@@ -33,7 +33,7 @@ impl fmt::Display for Report {
             Side::Frontend => "client",
             Side::Backend => "worker",
         };
-        write!(f, "{who} {} at {address}: dropped {violation}", routing_id.escape_ascii())
+        write!(f, "{who} {} at {address}: {violation}", routing_id.escape_ascii())
     }
 }
 
@@ -55,6 +55,14 @@ impl fmt::Debug for Reports {
 
 impl Reports {
     pub(crate) fn add(&mut self, socket: &Router, side: Side, id: PeerId, violation: Violation) {
+        if self.report.is_some()
+            && let Some(peer) = socket.peer(id)
+        {
+            self.add_peer(&peer, side, violation);
+        }
+    }
+
+    pub(crate) fn add_peer(&mut self, peer: &Peer, side: Side, violation: Violation) {
         let Some(report) = &self.report else { return };
         if self.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
             self.since = Some(Instant::now());
@@ -64,7 +72,6 @@ impl Reports {
         if self.count > REPORTS_PER_SECOND {
             return;
         }
-        let Some(peer) = socket.peer(id) else { return };
         report(&Report {
             side,
             routing_id: peer.routing_id.clone(),

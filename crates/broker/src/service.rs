@@ -5,82 +5,18 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{
-    BindError, ConfigError, DuplicateIdentity, Endpoint, Limits, Monitor, PeerEvent, Release,
-    Router,
-};
+use zmtp::{BindError, ConfigError, Endpoint, LeaveReason, Monitor, PeerEvent, Router};
 
 use crate::batch::Batch;
-use crate::queue::{Action, Counters, ENVELOPE_COST, ENVELOPE_FRAMES, Queue, Side};
+use crate::config::Config;
+use crate::queue::{Action, Counters, DeadLetter, Queue, Side, Violation};
 use crate::report::{Report, Reports};
-
-/// From a connection to READY.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A REQ that asks anew has to be heard while its earlier request waits or runs.
-const READ_AHEAD_MIN: usize = 2;
+use crate::timer::{Timer, now};
 
 /// Events taken from a socket before what follows from them is carried out.
 const BATCH: usize = 64;
-
-/// What a [`Broker`] does where there is a choice.
-///
-/// | field | default |
-/// |---|---|
-/// | `frontend` | `ipc://frontend.ipc` |
-/// | `backend` | `ipc://backend.ipc` |
-/// | `max_message_size` | 64 MiB |
-/// | `max_connections` | 16384 on each side |
-/// | `read_ahead` | 16 |
-/// | `ready` | `READY` |
-/// | `drain` | 10 s |
-#[derive(Clone, Debug)]
-#[expect(clippy::exhaustive_structs, reason = "made with `..Config::default()`")]
-pub struct Config {
-    /// Where clients connect.
-    pub frontend: Vec<Endpoint>,
-    /// Where workers connect.
-    pub backend: Vec<Endpoint>,
-    /// Bytes in a message. A peer that sends more is disconnected.
-    pub max_message_size: usize,
-    /// Connections at a time on either side.
-    pub max_connections: usize,
-    /// Requests of one DEALER client that are read before the first of them is answered. The rest
-    /// waits in its connection. At least 2; of a REQ client the latest one counts.
-    pub read_ahead: usize,
-    /// The message by which a worker says that it is ready.
-    pub ready: Bytes,
-    /// How long to wait at the end for requests that workers have.
-    pub drain: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        let endpoint = |text: &str| text.parse().into_iter().collect();
-        Self {
-            frontend: endpoint("ipc://frontend.ipc"),
-            backend: endpoint("ipc://backend.ipc"),
-            max_message_size: 64 << 20,
-            max_connections: 16_384,
-            read_ahead: 16,
-            ready: Bytes::from_static(b"READY"),
-            drain: Duration::from_secs(10),
-        }
-    }
-}
-
-/// The limits of a worker's connection, at either end, where clients may send messages of this many
-/// bytes: what the queue puts in front of a request has to fit as well.
-#[must_use]
-pub fn backend_limits(max_message_size: usize) -> Limits {
-    let limits = Limits::default();
-    limits
-        .with_max_message_size(max_message_size.saturating_add(ENVELOPE_COST))
-        .with_max_frames(limits.max_frames + ENVELOPE_FRAMES)
-}
 
 /// Why a broker did not start.
 #[derive(Debug)]
@@ -135,16 +71,31 @@ pub struct Outcome {
 }
 
 /// A queue that listens.
-#[derive(Debug)]
 pub struct Broker {
     frontend: Router,
     backend: Router,
     frontend_endpoints: Vec<Endpoint>,
     backend_endpoints: Vec<Endpoint>,
     queue: Queue,
+    /// Requests are left in the frontend, because too many wait.
+    holds: bool,
     drain: Duration,
     batch: Batch,
     reports: Reports,
+    dead_letters: OnDeadLetter,
+}
+
+type OnDeadLetter = Box<dyn FnMut(&DeadLetter) + Send>;
+
+impl fmt::Debug for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { frontend, backend, queue, .. } = self;
+        f.debug_struct("Broker")
+            .field("frontend", frontend)
+            .field("backend", backend)
+            .field("queue", queue)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Broker {
@@ -158,25 +109,7 @@ impl Broker {
     ///
     /// If the future is dropped before it is done, nothing listens.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let common = zmtp::Config::default().with_max_connections(config.max_connections);
-        let limits = Limits::default().with_max_message_size(config.max_message_size);
-        // Each client is its own, whatever it calls itself; a worker that comes back replaces what
-        // is left of it.
-        let frontend = Router::new(
-            common
-                .clone()
-                .with_limits(limits.with_handshake_timeout(HANDSHAKE_TIMEOUT))
-                .with_recv_hwm_bytes(config.max_message_size)
-                .with_duplicate_identity(DuplicateIdentity::Allow)
-                .with_release(Release::Explicit)
-                .with_recv_hwm(config.read_ahead.max(READ_AHEAD_MIN)),
-        )?;
-        let limits = backend_limits(config.max_message_size);
-        let backend = Router::new(
-            common
-                .with_limits(limits.with_handshake_timeout(HANDSHAKE_TIMEOUT))
-                .with_duplicate_identity(DuplicateIdentity::Handover),
-        )?;
+        let (frontend, backend) = config.sockets()?;
         let frontend_endpoints = bind_all(&frontend, &config.frontend).await?;
         let backend_endpoints = bind_all(&backend, &config.backend).await?;
         Ok(Self {
@@ -184,10 +117,12 @@ impl Broker {
             backend,
             frontend_endpoints,
             backend_endpoints,
-            queue: Queue::new(config.ready),
+            queue: Queue::new(config.policy, now()),
+            holds: false,
             drain: config.drain,
             batch: Batch::default(),
             reports: Reports::default(),
+            dead_letters: Box::new(|_| {}),
         })
     }
 
@@ -209,11 +144,17 @@ impl Broker {
         [self.frontend.monitor(), self.backend.monitor()]
     }
 
-    /// Calls `report` for messages that were dropped because something was wrong with them, at most
-    /// ten times a second.
+    /// Calls `report` when a peer does something wrong, at most ten times a second.
     #[must_use]
     pub fn on_report(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
         self.reports.report = Some(Box::new(report));
+        self
+    }
+
+    /// Calls `keep` for each request that is given up.
+    #[must_use]
+    pub fn on_dead_letter(mut self, keep: impl FnMut(&DeadLetter) + Send + 'static) -> Self {
+        self.dead_letters = Box::new(keep);
         self
     }
 
@@ -245,8 +186,10 @@ impl Broker {
     /// Carries requests and replies until `done` says so.
     async fn carry(&mut self, done: impl Fn(&Queue) -> bool) {
         let mut events = (Vec::new(), Vec::new());
+        let mut timer = Timer::default();
         while !done(&self.queue) {
-            poll_fn(|cx| self.poll_events(cx, &mut events)).await;
+            poll_fn(|cx| self.poll_events(cx, &mut events, &mut timer)).await;
+            self.queue.set_time(now());
             // Workers first: who becomes idle now may serve what comes next.
             for event in events.0.drain(..) {
                 self.queue_backend(event);
@@ -254,7 +197,13 @@ impl Broker {
             for event in events.1.drain(..) {
                 self.queue_frontend(event);
             }
+            self.queue.handle_timeouts();
             self.act();
+            let holds = self.queue.holds_requests();
+            if holds != self.holds {
+                self.holds = holds;
+                self.frontend.hold_messages(holds);
+            }
         }
     }
 
@@ -262,17 +211,24 @@ impl Broker {
         &mut self,
         cx: &mut Context<'_>,
         events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
+        timer: &mut Timer,
     ) -> Poll<()> {
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
-        if backend.is_ready() || frontend.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        if backend.is_ready() || frontend.is_ready() {
+            return Poll::Ready(());
+        }
+        timer.poll(cx, self.queue.next_timeout())
     }
 
     fn queue_backend(&mut self, event: PeerEvent) {
         match event {
             PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
-            PeerEvent::Joined(peer) => self.queue.worker_joined(peer.id),
-            PeerEvent::Left(worker, _) => self.queue.worker_left(worker.id),
+            PeerEvent::Joined(peer) => {
+                let lock_step = peer.info.socket_type == SocketType::Req;
+                self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
+            }
+            PeerEvent::Left(worker, reason) => self.queue.worker_left(worker.id, &reason),
             _ => {}
         }
     }
@@ -284,7 +240,12 @@ impl Broker {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
             }
-            PeerEvent::Left(client, _) => self.queue.client_left(client.id),
+            PeerEvent::Left(client, reason) => {
+                if reason == LeaveReason::WriteTimeout {
+                    self.reports.add_peer(&client, Side::Frontend, Violation::NotReading);
+                }
+                self.queue.client_left(client.id);
+            }
             _ => {}
         }
     }
@@ -302,6 +263,7 @@ impl Broker {
                         self.batch.released.push(client);
                     }
                     Action::Release(client) => self.batch.released.push(client),
+                    Action::GiveUp(letter) => (self.dead_letters)(&letter),
                     Action::Report(side, peer, violation) => {
                         let socket = match side {
                             Side::Frontend => &self.frontend,
@@ -311,7 +273,12 @@ impl Broker {
                     }
                 }
             }
-            if !self.batch.deliver(&self.frontend, &self.backend, &mut self.queue) {
+            let retry = self.batch.deliver(&self.frontend, &self.backend, &mut self.queue);
+            for client in self.batch.full.drain(..) {
+                self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
+                self.frontend.disconnect_peer(client);
+            }
+            if !retry {
                 return;
             }
         }

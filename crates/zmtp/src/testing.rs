@@ -278,3 +278,9 @@ impl RawListener {
         Ok(RawPeer::over(self.0.accept().await?.0))
     }
 }
+
+/// An id as a socket gives it out, for what is tested without a socket.
+#[must_use]
+pub fn peer_id(index: u32, generation: u32) -> crate::PeerId {
+    crate::PeerId { slot: index, generation }
+}

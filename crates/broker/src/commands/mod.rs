@@ -1,5 +1,6 @@
 //! What the program does, one command a file.
 
+mod dead_letters;
 mod demo;
 mod request;
 mod serve;
@@ -13,13 +14,15 @@ use tokio::time::timeout;
 use zmtp::{Config, Monitor, MonitorEvent, Req};
 
 use crate::cli::Command;
+use crate::output::hex;
 
 pub(crate) async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Serve(options) => serve::run(options).await,
+        Command::Serve(options) => serve::run(*options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,
         Command::Worker(options) => worker::run(options).await,
+        Command::DeadLetters(command) => dead_letters::run(command).await,
     }
 }
 
@@ -51,11 +54,7 @@ async fn trouble(monitor: &mut Monitor) -> Option<String> {
 fn line(frame: &[u8]) -> String {
     match std::str::from_utf8(frame) {
         Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-        _ => {
-            let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
-            let digits = frame.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
-            "0x".chars().chain(digits).collect()
-        }
+        _ => format!("0x{}", hex(frame)),
     }
 }
 

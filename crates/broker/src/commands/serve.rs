@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use broker::{Broker, Config};
+use broker::{Broker, Config, Counters, DeadLetter};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zmtp::{Endpoint, Monitor, MonitorEvent};
 
 use crate::cli::Serve;
+use crate::dead_letters::Writer;
 use crate::output::{note, say};
 use crate::signals::Signals;
 
@@ -19,16 +20,20 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     for endpoint in options.frontend.iter().chain(&options.backend) {
         warn_if_remote(endpoint);
     }
+    let mut dead_letters = options.dead_letters.as_deref().map(Writer::open).transpose()?;
     let broker = Broker::bind(Config {
+        policy: options.policy(),
         max_connections: max_connections(raise_descriptor_limit()),
         frontend: options.frontend,
         backend: options.backend,
         max_message_size: options.max_message_size,
         read_ahead: options.read_ahead.into(),
-        ..Config::default()
+        heartbeat: options.heartbeat,
+        drain: options.drain,
     })
     .await?
-    .on_report(|report| note(report));
+    .on_report(|report| note(report))
+    .on_dead_letter(move |letter| note(given_up(letter, dead_letters.as_mut())));
     for monitor in broker.monitors() {
         tokio::spawn(tell_of_failed_accepts(monitor));
     }
@@ -60,9 +65,38 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
                 note(format_args!("stopped with {} requests waiting and {} in flight",
                     outcome.waiting, outcome.in_flight));
             }
+            note(summary(&outcome.counters));
             Ok(ExitCode::SUCCESS)
         }
         () = ask => Err("stopped at once".into()),
+    }
+}
+
+/// What became of all requests, leaving out what did not happen.
+fn summary(counters: &Counters) -> String {
+    let Counters { requests, replies, given_up, dropped, rejected, abandoned, retries, .. } =
+        *counters;
+    let rare = [
+        (given_up, "given up"),
+        (dropped, "dropped with their workers"),
+        (rejected, "rejected"),
+        (abandoned, "whose clients left or asked anew"),
+    ];
+    let rare = rare.into_iter().filter(|(count, _)| *count > 0);
+    let ends = std::iter::once((replies, "answered")).chain(rare);
+    let ends: Vec<_> = ends.map(|(count, what)| format!("{count} {what}")).collect();
+    let again = if retries > 0 { format!("; {retries} handed out again") } else { String::new() };
+    format!("{requests} requests: {}{again}", ends.join(", "))
+}
+
+/// What there is to say of a request that was given up, once it is kept if it is to be.
+fn given_up(letter: &DeadLetter, dead_letters: Option<&mut Writer>) -> String {
+    let DeadLetter { number, client, reason, .. } = letter;
+    let what = format!("gave up request {number} of client {}: {reason}", client.escape_ascii());
+    match dead_letters.map(|writer| writer.add(letter)) {
+        Some(Ok(number)) => format!("{what}; it is dead letter {number}"),
+        Some(Err(error)) => format!("{what}, and it is lost: {error}"),
+        None => what,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Clients and the requests they wait for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::Request;
 use super::line::Line;
+use super::request::Request;
 use crate::peer_map::PeerMap;
 
 /// Clients have turns: each has one request in line, be it the urgent one, and the next one behind all others' when
@@ -20,7 +21,10 @@ pub(super) struct Clients {
     /// Requests that were handed out in vain, which come before those in the line.
     urgent: VecDeque<Request>,
     line: Line,
+    /// Requests that were handed out in vain more than once, by when they are urgent again.
+    later: BTreeMap<(Instant, u64), Request>,
     waiting: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -36,6 +40,18 @@ struct Client {
     behind: VecDeque<Request>,
 }
 
+/// What became of a request that was to wait.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Pushed {
+    Waits,
+    /// In place of another one of its client.
+    Replaces,
+    /// Its client has left.
+    Unwanted,
+    /// There is no room, and the request is gone.
+    Refused(Vec<Bytes>),
+}
+
 impl Clients {
     pub(super) fn join(&mut self, id: PeerId, label: &[u8], lock_step: bool) {
         let prefix = Message::copy_from(&[b"", label]);
@@ -47,15 +63,22 @@ impl Clients {
     /// Returns how many requests it waited for.
     pub(super) fn leave(&mut self, id: PeerId) -> usize {
         let Some(client) = self.by_id.remove(id) else { return 0 };
-        let in_line = usize::from(self.line.remove(client.latest).is_some());
-        let urgent = usize::from(client.urgent);
+        let mut dropped = Vec::from(client.behind);
+        dropped.extend(self.line.remove(client.latest));
         if client.urgent {
-            self.urgent.retain(|request| request.client != id);
+            let at = self.urgent.iter().position(|request| request.client == id);
+            dropped.extend(at.and_then(|at| self.urgent.remove(at)));
+        }
+        if !self.later.is_empty() {
+            let keys = self.later.iter().filter(|(_, request)| request.client == id);
+            let keys: Vec<_> = keys.map(|(&key, _)| key).collect();
+            dropped.extend(keys.iter().filter_map(|key| self.later.remove(key)));
         }
         self.close_gaps();
-        let dropped = client.behind.len() + in_line + urgent;
-        self.waiting -= dropped;
-        dropped
+        for request in &dropped {
+            self.note_gone(request);
+        }
+        dropped.len()
     }
 
     fn close_gaps(&mut self) {
@@ -74,36 +97,55 @@ impl Clients {
         client.is_some_and(|client| !client.lock_step || client.latest == request.position)
     }
 
-    /// Puts a request behind the others of its client. Says whether one was dropped: the one that it
-    /// replaces, or itself if its client has left.
-    pub(super) fn push(&mut self, id: PeerId, stack: Vec<Bytes>, message: &Message) -> bool {
-        let Some(client) = self.by_id.get_mut(id) else { return true };
+    /// Puts a request behind the others of its client. If there is no room, that client may have `most` others; one
+    /// that has to give up the request before always finds room.
+    pub(super) fn push(
+        &mut self,
+        id: PeerId,
+        number: u64,
+        stack: Vec<Bytes>,
+        message: &Message,
+        most: usize,
+    ) -> Pushed {
+        let Some(client) = self.by_id.get_mut(id) else { return Pushed::Unwanted };
         let Client { latest: position, lock_step, urgent, .. } = *client;
-        let message = client.prefix.followed_by(message);
-        let request = Request { client: id, position, lock_step, stack, message, attempts: 0 };
         let waiting = if urgent {
             self.urgent.iter_mut().find(|other| other.client == id)
         } else {
             self.line.get_mut(position)
         };
+        let replaces = lock_step && waiting.is_some();
+        if most < usize::MAX
+            && client.behind.len() + usize::from(waiting.is_some()) >= most
+            && !replaces
+        {
+            return Pushed::Refused(stack);
+        }
+        let message = client.prefix.followed_by(message);
+        let size = message.wire_size();
+        let request =
+            Request { number, client: id, position, lock_step, stack, message, past: None };
+        self.bytes += size;
         match waiting {
             Some(waiting) if lock_step => {
+                self.bytes -= waiting.message.wire_size();
                 *waiting = request;
-                return true;
+                return Pushed::Replaces;
             }
             Some(_) => client.behind.push_back(request),
             None => client.latest = self.line.push(request),
         }
         self.waiting += 1;
-        false
+        Pushed::Waits
     }
 
     /// Puts a request that was handed out in vain before those that were not, as far as its client's turns allow.
     pub(super) fn push_urgent(&mut self, request: Request) {
         let Some(client) = self.by_id.get_mut(request.client) else { return };
         self.waiting += 1;
+        self.bytes += request.message.wire_size();
         if client.urgent {
-            let at = client.behind.iter().take_while(|other| other.attempts > 0).count();
+            let at = client.behind.iter().take_while(|other| other.past.is_some()).count();
             client.behind.insert(at, request);
             return;
         }
@@ -115,23 +157,82 @@ impl Clients {
         }
     }
 
+    /// Keeps a request that was handed out in vain until a time.
+    pub(super) fn push_later(&mut self, request: Request, at: Instant) {
+        self.waiting += 1;
+        self.bytes += request.message.wire_size();
+        self.later.insert((at, request.number), request);
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.later.first_key_value().map(|(&(at, _), _)| at)
+    }
+
+    /// Takes a request that was kept until now.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<Request> {
+        let first = self.later.first_entry().filter(|first| first.key().0 <= now)?;
+        let request = first.remove();
+        self.note_gone(&request);
+        Some(request)
+    }
+
+    /// Takes a request that waits, wherever it does.
+    pub(super) fn take(&mut self, id: PeerId, number: u64) -> Option<Request> {
+        let client = self.by_id.get_mut(id)?;
+        let is_meant = |request: &Request| request.number == number;
+        let request = if let Some(at) = client.behind.iter().position(is_meant) {
+            client.behind.remove(at)
+        } else if let Some(at) = self.urgent.iter().position(is_meant) {
+            self.end_turn(id);
+            self.urgent.remove(at)
+        } else if self.line.get_mut(client.latest).is_some_and(|request| is_meant(request)) {
+            let request = self.line.remove(client.latest);
+            self.end_turn(id);
+            self.close_gaps();
+            request
+        } else {
+            let key = self.later.keys().find(|key| key.1 == number).copied();
+            key.and_then(|key| self.later.remove(&key))
+        };
+        request.inspect(|request| self.note_gone(request))
+    }
+
     pub(super) fn next(&mut self) -> Option<Request> {
         let urgent = self.urgent.pop_front();
         let was_urgent = urgent.is_some();
         let request = urgent.or_else(|| self.line.pop())?;
-        self.waiting -= 1;
-        if (was_urgent || !request.lock_step)
-            && let Some(client) = self.by_id.get_mut(request.client)
-        {
-            client.urgent = false;
-            if let Some(next) = client.behind.pop_front() {
-                client.latest = self.line.push(next);
-            }
+        self.note_gone(&request);
+        if was_urgent || !request.lock_step {
+            self.end_turn(request.client);
         }
         Some(request)
     }
 
+    /// A client's request in line, or the urgent one, has been taken.
+    fn end_turn(&mut self, id: PeerId) {
+        let Some(client) = self.by_id.get_mut(id) else { return };
+        client.urgent = false;
+        if let Some(next) = client.behind.pop_front() {
+            client.latest = self.line.push(next);
+        }
+    }
+
+    #[inline]
+    fn note_gone(&mut self, request: &Request) {
+        self.waiting -= 1;
+        self.bytes -= request.message.wire_size();
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many are kept until a time.
+    pub(super) fn delayed(&self) -> usize {
+        self.later.len()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::Request;
+use super::request::Request;
 
 /// Gaps that are not worth closing.
 const GAPS_MIN: usize = 64;
@@ -87,12 +87,13 @@ mod tests {
 
     fn request(body: &str) -> Request {
         Request {
+            number: 1,
             client: ids(1)[0],
             position: 0,
             lock_step: true,
             stack: Vec::new(),
             message: Message::from(body),
-            attempts: 0,
+            past: None,
         }
     }
 

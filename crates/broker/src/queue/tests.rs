@@ -1,44 +1,37 @@
 use std::collections::{HashMap, HashSet};
 
+use std::io::ErrorKind;
+
 use proptest::prelude::*;
-use zmtp::{Config, PeerEvent, Router};
+use zmtp::testing::peer_id;
 
 use super::*;
 
-/// Ids as a socket gives them out. There is no other way to come by them.
-pub(super) fn ids(count: usize) -> Vec<PeerId> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let directory = tempfile::tempdir().unwrap();
-        let endpoint = format!("ipc://{}/x", directory.path().display()).parse().unwrap();
-        let mut router = Router::new(Config::default()).unwrap();
-        router.bind(&endpoint).await.unwrap();
-        let others = Router::new(Config::default()).unwrap();
-        (0..count).for_each(|_| others.connect(&endpoint).unwrap());
-        let mut ids = Vec::new();
-        while ids.len() < count {
-            if let Some(PeerEvent::Joined(peer)) = router.recv_event().await {
-                ids.push(peer.id);
-            }
-        }
-        ids
-    })
+/// Ids as a socket gives them out.
+pub(super) fn ids(count: u32) -> Vec<PeerId> {
+    (0..count).map(|index| peer_id(index, 1)).collect()
 }
 
 /// A queue with clients `C0`, `C1`... and workers, by number.
 struct Fixture {
     queue: Queue,
     ids: Vec<PeerId>,
+    now: Instant,
 }
 
 impl Fixture {
-    fn new() -> Self {
-        Self { queue: Queue::new("READY".into()), ids: ids(8) }
+    fn new(policy: Policy) -> Self {
+        let now = Instant::now();
+        Self { queue: Queue::new(policy, now), ids: ids(8), now }
     }
 
     /// REQ clients and workers that are ready.
     fn with(clients: usize, workers: usize) -> Self {
-        let mut fixture = Self::new();
+        Self::with_policy(clients, workers, Policy::default())
+    }
+
+    fn with_policy(clients: usize, workers: usize, policy: Policy) -> Self {
+        let mut fixture = Self::new(policy);
         (0..clients).for_each(|i| fixture.join_client(i, true));
         (0..workers).for_each(|i| fixture.join_worker(i));
         fixture
@@ -49,8 +42,31 @@ impl Fixture {
     }
 
     fn join_worker(&mut self, i: usize) {
-        self.queue.worker_joined(self.ids[i]);
+        self.connect_worker(i, true);
         self.worker_sends(i, &["", "READY"]);
+    }
+
+    fn connect_worker(&mut self, i: usize, lock_step: bool) {
+        self.queue.worker_joined(self.ids[i], &Bytes::from(format!("W{i}")), lock_step);
+    }
+
+    fn worker_leaves(&mut self, i: usize) {
+        self.queue.worker_left(self.ids[i], &LeaveReason::Closed);
+    }
+
+    /// Lets time pass as a timer does that looks whenever something is due.
+    fn wait(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(due) = self.queue.next_timeout().filter(|&due| due <= end) {
+            self.wake_at(due.max(self.now));
+        }
+        self.wake_at(end);
+    }
+
+    fn wake_at(&mut self, now: Instant) {
+        self.now = now;
+        self.queue.set_time(now);
+        self.queue.handle_timeouts();
     }
 
     fn client_sends(&mut self, i: usize, parts: &[&str]) {
@@ -76,6 +92,7 @@ impl Fixture {
             }
             Action::Reply(client, message) => format!("C{} <- {}", number(client), text(message)),
             Action::Release(client) => format!("C{} released", number(client)),
+            Action::GiveUp(letter) => format!("gave up {}: {:?}", text(letter.body), letter.reason),
             Action::Report(side, peer, violation) => {
                 format!("{side:?} {}: {violation:?}", number(peer))
             }
@@ -111,7 +128,7 @@ fn the_least_recently_used_worker_gets_the_next_request() {
 
 #[test]
 fn of_a_clients_lost_requests_one_goes_first_and_the_others_wait_for_its_turns() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture::new(Policy::default());
     fixture.join_client(0, false);
     fixture.join_client(1, true);
     (0..3).for_each(|worker| fixture.join_worker(worker));
@@ -120,7 +137,7 @@ fn of_a_clients_lost_requests_one_goes_first_and_the_others_wait_for_its_turns()
     }
     fixture.client_sends(1, &["", "one"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||1", "W1 <- |C0||2", "W2 <- |C0||3"]);
-    (0..3).for_each(|worker| fixture.queue.worker_left(fixture.ids[worker]));
+    (0..3).for_each(|worker| fixture.worker_leaves(worker));
     assert_eq!(fixture.queue.waiting(), 5);
     (3..8).for_each(|worker| fixture.join_worker(worker));
     let expected =
@@ -147,7 +164,7 @@ fn requests_wait_while_no_worker_is_idle() {
 
 #[test]
 fn clients_take_turns_whatever_one_of_them_has_queued() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture::new(Policy::default());
     fixture.join_client(0, false);
     fixture.join_client(1, true);
     for body in ["1", "2", "3"] {
@@ -161,9 +178,9 @@ fn clients_take_turns_whatever_one_of_them_has_queued() {
 
 #[test]
 fn what_stands_in_front_of_the_delimiter_stays_with_the_queue() {
-    let mut fixture = Fixture::new();
+    let mut fixture = Fixture::new(Policy::default());
     fixture.join_client(0, true);
-    fixture.queue.worker_joined(fixture.ids[0]);
+    fixture.connect_worker(0, true);
     fixture.worker_sends(0, &["wid1", "", "READY"]);
     fixture.client_sends(0, &["cid1", "", "x"]);
     assert_eq!(fixture.actions(), ["W0 <- wid1||C0||x"]);
@@ -213,23 +230,322 @@ fn a_req_that_asks_again_has_given_up_what_it_asked_before() {
 }
 
 #[test]
-fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_after_three() {
+fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_with_its_history_after_two() {
     let mut fixture = Fixture::with(2, 1);
-    fixture.client_sends(0, &["", "poison"]);
+    fixture.client_sends(0, &["id", "", "poison", "frame"]);
     fixture.client_sends(1, &["", "other"]);
-    fixture.queue.worker_left(fixture.ids[0]);
-    for worker in [1, 2] {
-        fixture.join_worker(worker);
-        fixture.queue.worker_left(fixture.ids[worker]);
-    }
-    let attempts = ["W0 <- |C0||poison", "W1 <- |C0||poison", "W2 <- |C0||poison"];
-    assert_eq!(
-        fixture.actions(),
-        [&attempts[..], &["Frontend 0: GivenUp", "C0 released"]].concat()
-    );
-    fixture.join_worker(3);
-    assert_eq!(fixture.actions(), ["W3 <- |C1||other"]);
+    fixture.worker_leaves(0);
+    fixture.join_worker(1);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||poison|frame", "W1 <- |C0||poison|frame"]);
+    fixture.worker_leaves(1);
+    let Some(Action::GiveUp(letter)) = fixture.queue.next_action() else { panic!("a dead letter") };
+    let loss =
+        |worker: &'static str| Loss { worker: worker.into(), cause: Cause::Left, at: fixture.now };
+    let expected = DeadLetter {
+        number: 1,
+        peer: fixture.ids[0],
+        client: "C0".into(),
+        stack: vec!["id".into()],
+        body: Message::from(["poison", "frame"]),
+        losses: vec![loss("W0"), loss("W1")],
+        reason: GaveUp::Kills,
+    };
+    assert_eq!(*letter, expected);
+    assert_eq!(fixture.actions(), ["C0 released"]);
+    fixture.join_worker(2);
+    assert_eq!(fixture.actions(), ["W2 <- |C1||other"]);
     assert_eq!(fixture.queue.counters().given_up, 1);
+}
+
+#[test]
+fn a_worker_that_leaves_before_it_has_read_its_request_was_not_killed_by_it() {
+    let mut fixture = Fixture::with(1, 5);
+    fixture.client_sends(0, &["", "x"]);
+    for worker in 0..5 {
+        fixture.wait(Duration::from_secs(1));
+        assert_eq!(fixture.actions(), [format!("W{worker} <- |C0||x")]);
+        let unread = LeaveReason::Io(ErrorKind::ConnectionReset);
+        fixture.queue.worker_left(fixture.ids[worker], &unread);
+    }
+    assert_eq!(fixture.actions(), ["gave up x: Attempts", "C0 released"]);
+}
+
+#[test]
+fn the_second_time_and_later_a_request_pauses_before_it_is_in_line_again() {
+    let mut fixture = Fixture::with(1, 5);
+    fixture.client_sends(0, &["", "x"]);
+    for (worker, pause) in [0, 100, 200, 400].into_iter().enumerate() {
+        fixture.actions();
+        fixture.worker_sends(worker, &["", "wrong"]);
+        fixture.actions();
+        if pause > 0 {
+            assert_eq!((fixture.queue.waiting(), fixture.queue.delayed()), (1, 1));
+            fixture.wait(Duration::from_millis(pause - 1));
+            assert_eq!(fixture.queue.in_flight(), 0);
+            fixture.wait(Duration::from_millis(1));
+        }
+        assert_eq!((fixture.queue.in_flight(), fixture.queue.delayed()), (1, 0));
+    }
+    fixture.actions();
+    fixture.worker_sends(4, &["", "wrong"]);
+    assert_eq!(fixture.actions()[..2], ["gave up x: Attempts", "C0 released"]);
+    assert_eq!(fixture.queue.counters().given_up, 1);
+}
+
+#[test]
+fn what_pauses_goes_with_its_client_and_with_the_next_request_of_a_req() {
+    let mut fixture = Fixture::with(2, 5);
+    for client in [0, 1] {
+        fixture.client_sends(client, &["", "x"]);
+    }
+    for worker in [0, 1, 2, 3] {
+        fixture.worker_sends(worker, &["", "wrong"]);
+    }
+    assert_eq!(fixture.queue.delayed(), 2);
+    fixture.queue.client_left(fixture.ids[0]);
+    assert_eq!((fixture.queue.delayed(), fixture.queue.counters().abandoned), (1, 1));
+    fixture.actions();
+    fixture.client_sends(1, &["", "y"]);
+    assert_eq!(fixture.actions(), ["W4 <- |C1||y"]);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.actions(), ["C1 released"]);
+    assert_eq!((fixture.queue.waiting(), fixture.queue.counters().abandoned), (0, 2));
+}
+
+#[test]
+fn a_request_may_be_given_up_or_forgotten_with_its_first_worker() {
+    for (on_worker_loss, expected) in [
+        (OnWorkerLoss::Fail, &["gave up x: Fails", "C0 released"][..]),
+        (OnWorkerLoss::Drop, &["C0 released"]),
+    ] {
+        let policy = Policy { on_worker_loss, ..Policy::default() };
+        let mut fixture = Fixture::with_policy(1, 2, policy);
+        fixture.client_sends(0, &["", "x"]);
+        fixture.actions();
+        fixture.worker_leaves(0);
+        assert_eq!(fixture.actions(), expected);
+        let Counters { given_up, dropped, .. } = fixture.queue.counters();
+        assert_eq!(given_up + dropped, 1);
+    }
+}
+
+#[test]
+fn a_client_is_told_that_its_request_was_given_up_if_that_is_wanted() {
+    let policy = Policy {
+        error_reply: Some("ERROR".into()),
+        on_worker_loss: OnWorkerLoss::Fail,
+        ..Policy::default()
+    };
+    let mut fixture = Fixture::with_policy(1, 1, policy);
+    fixture.client_sends(0, &["id", "", "x"]);
+    fixture.worker_leaves(0);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x", "gave up x: Fails", "C0 <- id||ERROR"]);
+    assert_eq!(fixture.queue.counters().errors, 1);
+}
+
+fn with_lease(clients: usize, workers: usize) -> Fixture {
+    let policy = Policy { lease: Some(Duration::from_secs(10)), ..Policy::default() };
+    Fixture::with_policy(clients, workers, policy)
+}
+
+#[test]
+fn a_request_whose_lease_is_over_goes_to_the_next_and_its_worker_gets_nothing_before_it_answers() {
+    let mut fixture = with_lease(2, 2);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.wait(Duration::from_millis(9_999));
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
+    fixture.wait(Duration::from_millis(1));
+    assert_eq!(fixture.actions(), ["Backend 0: LeaseOver", "W1 <- |C0||x"]);
+    fixture.worker_sends(1, &["", "C0", "", "y"]);
+    fixture.client_sends(1, &["", "z"]);
+    assert_eq!(fixture.actions(), ["C0 <- |y", "W1 <- |C1||z"]);
+    fixture.worker_sends(0, &["", "C0", "", "late"]);
+    assert_eq!((fixture.actions(), fixture.queue.idle()), (vec![], 1));
+    let Counters { stale_replies, violations, .. } = fixture.queue.counters();
+    assert_eq!((stale_replies, violations), (1, 1));
+}
+
+#[test]
+fn a_lease_counts_from_when_a_worker_was_given_its_request() {
+    let mut fixture = with_lease(1, 1);
+    for _ in 0..10 {
+        fixture.client_sends(0, &["", "x"]);
+        fixture.wait(Duration::from_secs(9));
+        fixture.worker_sends(0, &["", "C0", "", "y"]);
+    }
+    assert_eq!(fixture.queue.counters().replies, 10);
+    assert_eq!(fixture.queue.counters().violations, 0);
+    fixture.worker_leaves(0);
+    assert_eq!(fixture.queue.next_timeout(), None);
+}
+
+#[test]
+fn a_late_reply_counts_while_no_other_worker_was_faster() {
+    // The request waits for another worker, or another one has it.
+    for others in [0, 1] {
+        let mut fixture = with_lease(2, 1 + others);
+        fixture.client_sends(0, &["", "x"]);
+        fixture.wait(Duration::from_secs(10));
+        fixture.actions();
+        fixture.worker_sends(0, &["", "C0", "", "late"]);
+        assert_eq!(fixture.actions(), ["C0 <- |late"]);
+        assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (0, 0));
+        if others > 0 {
+            fixture.client_sends(1, &["", "z"]);
+            assert_eq!(fixture.actions(), ["W0 <- |C1||z"]);
+            fixture.worker_sends(1, &["", "C0", "", "later"]);
+            assert_eq!((fixture.actions(), fixture.queue.idle()), (vec![], 1));
+        }
+        assert_eq!(fixture.queue.counters().stale_replies, others as u64);
+    }
+}
+
+#[test]
+fn who_was_stopped_does_not_take_the_leases_of_all_for_over() {
+    let mut fixture = with_lease(1, 1);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.actions();
+    // An hour in which nobody looked.
+    fixture.wake_at(fixture.now + Duration::from_secs(3600));
+    assert_eq!((fixture.actions(), fixture.queue.in_flight()), (vec![], 1));
+    fixture.wait(Duration::from_secs(10));
+    assert_eq!(fixture.actions()[0], "Backend 0: LeaseOver");
+}
+
+#[test]
+fn where_too_many_wait_a_request_is_rejected() {
+    let policy = Policy {
+        at_limit: AtLimit::Reject,
+        max_waiting: 3,
+        max_waiting_per_client: 2,
+        error_reply: Some("FULL".into()),
+        ..Policy::default()
+    };
+    let mut fixture = Fixture::with_policy(3, 0, policy);
+    fixture.join_client(3, false);
+    (0..3).for_each(|_| fixture.client_sends(3, &["", "x"]));
+    let rejected = |client| [format!("Frontend {client}: Rejected"), format!("C{client} <- |FULL")];
+    assert_eq!(fixture.actions(), rejected(3), "one client has two");
+    (0..2).for_each(|client| fixture.client_sends(client, &["", "y"]));
+    assert_eq!(fixture.actions(), rejected(1), "all have three");
+    assert!(fixture.queue.is_full());
+    fixture.client_sends(0, &["", "anew"]);
+    assert_eq!(fixture.actions(), ["C0 released"], "it takes no more room than before");
+    let Counters { requests, rejected, errors, abandoned, .. } = fixture.queue.counters();
+    assert_eq!((requests, rejected, errors, abandoned), (6, 2, 2, 1));
+}
+
+#[test]
+fn bytes_that_wait_count_as_long_as_they_do() {
+    let policy = Policy { max_waiting_bytes: 1000, ..Policy::default() };
+    let mut fixture = Fixture::with_policy(1, 0, policy);
+    fixture.client_sends(0, &["", &"x".repeat(1000)]);
+    assert!(fixture.queue.is_full());
+    fixture.client_sends(0, &["", "short"]);
+    assert!(!fixture.queue.is_full());
+    fixture.client_sends(0, &["", &"x".repeat(1000)]);
+    fixture.join_worker(0);
+    assert!(!fixture.queue.is_full());
+    fixture.worker_leaves(0);
+    assert!(fixture.queue.is_full());
+    fixture.queue.client_left(fixture.ids[0]);
+    assert!(!fixture.queue.is_full());
+}
+
+#[test]
+fn a_req_that_begins_with_a_reply_was_asked_on_an_earlier_connection_and_is_idle() {
+    let mut fixture = Fixture::with(1, 0);
+    fixture.connect_worker(0, true);
+    fixture.connect_worker(1, false);
+    for worker in [0, 1] {
+        fixture.worker_sends(worker, &["", "C7", "", "stale"]);
+    }
+    assert_eq!(fixture.actions(), ["Backend 1: UnaskedReply"]);
+    assert_eq!((fixture.queue.idle(), fixture.queue.counters().stale_replies), (1, 1));
+}
+
+#[test]
+fn an_idle_worker_that_sends_what_it_should_not_three_times_gets_nothing_more() {
+    let mut fixture = Fixture::with(1, 1);
+    (0..3).for_each(|_| fixture.worker_sends(0, &["", "junk"]));
+    assert_eq!(fixture.actions()[2..], ["Backend 0: UnaskedReply", "Backend 0: Quarantined"]);
+    fixture.client_sends(0, &["", "x"]);
+    assert_eq!((fixture.actions(), fixture.queue.waiting()), (vec![], 1));
+}
+
+/// A queue that has just started, and a worker that has been silent for the second it takes to be adopted.
+fn with_adopted_worker(clients: &[&[u8]]) -> Fixture {
+    let mut fixture = Fixture::new(Policy::default());
+    for (i, name) in clients.iter().enumerate() {
+        fixture.queue.client_joined(fixture.ids[i], name, true);
+    }
+    fixture.connect_worker(0, true);
+    fixture.wait(Duration::from_millis(999));
+    assert_eq!(fixture.queue.idle(), 0);
+    fixture.wait(Duration::from_millis(1));
+    assert_eq!((fixture.queue.idle(), fixture.queue.counters().adopted), (1, 1));
+    fixture
+}
+
+#[test]
+fn a_silent_req_is_adopted_only_in_a_while_after_the_start() {
+    let mut fixture = with_adopted_worker(&[]);
+    fixture.connect_worker(1, false);
+    fixture.wait(Duration::from_secs(10));
+    fixture.connect_worker(2, true);
+    fixture.wait(Duration::from_secs(60));
+    assert_eq!(fixture.queue.idle(), 1, "neither a DEALER nor one that comes later");
+}
+
+#[test]
+fn what_an_adopted_worker_answers_first_counts_if_it_can_be_meant_for_nobody_else() {
+    let mut fixture = with_adopted_worker(&[b"\x00new"]);
+    fixture.client_sends(0, &["", "x"]);
+    assert_eq!(fixture.actions(), ["W0 <- |\\x00new||x"]);
+    fixture.worker_sends(0, &["", "\x00new", "", "y"]);
+    assert_eq!(fixture.actions(), ["C0 <- |y"]);
+}
+
+#[test]
+fn an_adopted_worker_that_was_at_work_for_another_gets_its_request_again() {
+    for (client, reply) in [(&b"\x00new"[..], "earlier"), (b"C0", "C0")] {
+        let mut fixture = with_adopted_worker(&[client]);
+        fixture.client_sends(0, &["", "x"]);
+        let handed_out = fixture.actions();
+        fixture.worker_sends(0, &["", reply, "", "of what was asked before"]);
+        assert_eq!(fixture.actions(), handed_out, "and nobody is struck");
+        let client = std::str::from_utf8(client).unwrap();
+        fixture.worker_sends(0, &["", client, "", "y"]);
+        assert_eq!(fixture.actions(), ["C0 <- |y"]);
+        assert_eq!(fixture.queue.counters().violations, 0);
+    }
+}
+
+#[test]
+fn an_adopted_worker_may_say_ready_after_all() {
+    let mut fixture = with_adopted_worker(&[b"C0"]);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.worker_sends(0, &["", "READY"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x"; 2]);
+    assert_eq!(fixture.queue.counters().violations, 0);
+}
+
+#[test]
+fn a_request_that_an_adopted_worker_does_not_answer_goes_to_another_after_a_minute() {
+    let mut fixture = with_adopted_worker(&[b"C0"]);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.join_worker(1);
+    fixture.wait(Duration::from_secs(60));
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x", "Backend 0: LeaseOver", "W1 <- |C0||x"]);
+}
+
+#[test]
+fn the_guides_workers_say_ready_with_a_byte_of_1() {
+    let mut fixture = Fixture::with(1, 0);
+    fixture.connect_worker(0, true);
+    fixture.worker_sends(0, &["", "\x01"]);
+    fixture.client_sends(0, &["", "x"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
 }
 
 #[test]
@@ -247,7 +563,7 @@ fn a_dispatch_that_failed_costs_no_attempt() {
 #[test]
 fn an_idle_worker_that_leaves_gets_nothing() {
     let mut fixture = Fixture::with(1, 2);
-    fixture.queue.worker_left(fixture.ids[0]);
+    fixture.worker_leaves(0);
     fixture.client_sends(0, &["", "x"]);
     assert_eq!(fixture.actions(), ["W1 <- |C0||x"]);
 }
@@ -293,14 +609,16 @@ fn a_worker_cannot_answer_a_client_that_did_not_ask_it() {
 fn a_worker_that_answers_wrongly_three_times_gets_nothing_more() {
     let mut fixture = Fixture::with(4, 1);
     (0..4).for_each(|client| fixture.client_sends(client, &["", "x"]));
-    (0..3).for_each(|_| fixture.worker_sends(0, &["", "bad"]));
-    assert_eq!(fixture.queue.counters().given_up, 1, "one request, and not all of them");
-    fixture.actions();
+    for _ in 0..3 {
+        fixture.worker_sends(0, &["", "bad"]);
+        fixture.wait(Duration::from_secs(1));
+    }
+    assert_eq!(fixture.actions().last().unwrap(), "Backend 0: Quarantined");
     fixture.worker_sends(0, &["", "READY"]);
     assert_eq!(fixture.actions(), ["Backend 0: Quarantined"]);
-    assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (3, 0));
+    assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (4, 0));
     fixture.join_worker(1);
-    assert_eq!(fixture.actions(), ["W1 <- |C1||x"]);
+    assert_eq!(fixture.actions().len(), 1);
 }
 
 #[test]
@@ -322,7 +640,8 @@ fn an_envelope_has_at_most_16_frames_and_4_kib() {
 
 #[test]
 fn messages_without_a_delimiter_or_a_body_are_reported() {
-    let mut fixture = Fixture::with(1, 1);
+    let policy = Policy { max_strikes: 100, ..Policy::default() };
+    let mut fixture = Fixture::with_policy(1, 1, policy);
     for wrong in [&["x"][..], &["x", "y"], &[""], &["x", ""]] {
         fixture.client_sends(0, wrong);
         assert_eq!(fixture.actions(), ["Frontend 0: NoDelimiter", "C0 released"]);
@@ -356,10 +675,11 @@ enum Op {
     Ready(usize),
     Replies(usize),
     Garbage(usize),
+    Waits(u64),
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    (0..8_usize, 0..4_usize).prop_map(|(kind, i)| match kind {
+    (0..9_usize, 0..4_usize).prop_map(|(kind, i)| match kind {
         0 => Op::ClientJoins(i),
         1 => Op::ClientLeaves(i),
         2 => Op::WorkerJoins(i),
@@ -367,6 +687,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => Op::Ready(i),
         5 => Op::Replies(i),
         6 => Op::Garbage(i),
+        7 => Op::Waits(10_u64.pow(u32::try_from(i).unwrap_or(0) + 1)),
         _ => Op::Asks(i),
     })
 }
@@ -377,17 +698,18 @@ proptest! {
     fn every_request_ends_once_and_no_worker_has_two(
         ops in proptest::collection::vec(op(), 0..300),
     ) {
-        let all = {
-            static IDS: std::sync::OnceLock<Vec<PeerId>> = std::sync::OnceLock::new();
-            IDS.get_or_init(|| ids(4)).clone()
-        };
-        let mut queue = Queue::new("READY".into());
+        let all = ids(4);
+        let policy = Policy { lease: Some(Duration::from_secs(5)), ..Policy::default() };
+        let mut now = Instant::now();
+        let mut queue = Queue::new(policy, now);
         let mut clients = HashSet::new();
         let mut workers = HashSet::new();
         let mut holds: HashMap<usize, (usize, u32)> = HashMap::new();
         let mut asked = 0_u32;
         for op in ops {
+            queue.set_time(now);
             match op {
+                Op::Waits(millis) => now += Duration::from_millis(millis),
                 Op::ClientJoins(i) if clients.insert(i) => {
                     // Even ones are REQ.
                     queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
@@ -398,10 +720,12 @@ proptest! {
                     let body = asked.to_string();
                     queue.client_message(all[i], Message::from([String::new(), body]));
                 }
-                Op::WorkerJoins(i) if workers.insert(i) => queue.worker_joined(all[i]),
+                Op::WorkerJoins(i) if workers.insert(i) => {
+                    queue.worker_joined(all[i], &Bytes::from_static(b"W"), i % 2 == 0);
+                }
                 Op::WorkerLeaves(i) if workers.remove(&i) => {
                     holds.remove(&i);
-                    queue.worker_left(all[i]);
+                    queue.worker_left(all[i], &LeaveReason::Closed);
                 }
                 Op::Ready(i) if workers.contains(&i) => {
                     holds.remove(&i);
@@ -417,6 +741,8 @@ proptest! {
                 }
                 _ => {}
             }
+            queue.set_time(now);
+            queue.handle_timeouts();
             while let Some(action) = queue.next_action() {
                 match action {
                     Action::Dispatch(worker, message) => {
@@ -433,15 +759,17 @@ proptest! {
                         prop_assert!(clients.contains(&client));
                         prop_assert_eq!(message.len(), 2);
                     }
-                    Action::Release(_) | Action::Report(..) => {}
+                    Action::Release(_) | Action::Report(..) | Action::GiveUp(_) => {}
                 }
             }
             let Counters { requests, replies, given_up, abandoned, .. } = queue.counters();
             let open = (queue.waiting() + queue.in_flight()) as u64;
             prop_assert_eq!(requests, u64::from(asked));
             prop_assert_eq!(requests, replies + given_up + abandoned + open);
-            prop_assert_eq!(queue.in_flight(), holds.len());
-            prop_assert!(queue.waiting() == 0 || queue.idle() == 0, "nobody waits for nothing");
+            // Those that are late hold what has been taken from them.
+            prop_assert!(queue.in_flight() <= holds.len());
+            let waits = queue.waiting() > queue.delayed();
+            prop_assert!(!waits || queue.idle() == 0, "nobody waits for nothing");
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Workers: who is idle and for how long, and who has which request.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::{MAX_STRIKES, Request};
+use super::doubt::{Doubt, Verdict};
+use super::request::Request;
 use crate::peer_map::PeerMap;
+
+/// How long an adopted worker may take for its first request, which it may have missed, where there is no lease.
+const ADOPTED_LEASE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Workers {
@@ -14,6 +19,10 @@ pub(super) struct Workers {
     /// Workers in [`State::Idle`], each once, the least recently used first.
     idle: VecDeque<PeerId>,
     busy: usize,
+    /// When to look at busy workers, each at most once.
+    looks: BTreeSet<(Instant, PeerId)>,
+    /// Workers that are ready if they are silent until then.
+    newcomers: VecDeque<(Instant, PeerId)>,
 }
 
 #[derive(Debug)]
@@ -21,8 +30,17 @@ struct Worker {
     state: State,
     /// What its last message began with, in front of the delimiter.
     stack: Vec<Bytes>,
-    /// Wrong replies.
+    /// Messages it should not have sent.
     strikes: u32,
+    /// It has to wait for an answer to whatever it sends: a REQ.
+    lock_step: bool,
+    /// What it may answer before what it has, if there is anything.
+    doubt: Option<Box<Doubt>>,
+    /// What it is called.
+    name: Bytes,
+    /// When its lease is over, and when that is looked at.
+    until: Option<Instant>,
+    look: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -31,61 +49,175 @@ enum State {
     Silent,
     Idle,
     Busy(Request),
+    /// It owes the reply to a request that was taken from it; none if it may owe another as well.
+    Late(Option<Owed>),
+}
+
+/// Which reply a worker owes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owed {
+    pub(super) client: PeerId,
+    pub(super) number: u64,
+}
+
+/// What a worker was at when it sent a message.
+#[derive(Debug)]
+pub(super) enum Was {
+    Silent,
+    Idle,
+    Busy(Request),
+    /// Busy, but it may answer something else before.
+    Doubtful(Request),
+    Late(Option<Owed>),
 }
 
 impl Workers {
-    pub(super) fn join(&mut self, id: PeerId) {
-        self.by_id.insert(id, Worker { state: State::Silent, stack: Vec::new(), strikes: 0 });
+    pub(super) fn join(&mut self, id: PeerId, name: &Bytes, lock_step: bool) {
+        let worker = Worker {
+            state: State::Silent,
+            stack: Vec::new(),
+            strikes: 0,
+            lock_step,
+            doubt: None,
+            name: name.clone(),
+            until: None,
+            look: None,
+        };
+        self.by_id.insert(id, worker);
     }
 
-    /// Returns the request it had.
-    pub(super) fn leave(&mut self, id: PeerId) -> Option<Request> {
-        match self.by_id.remove(id)?.state {
-            State::Silent => None,
+    /// Returns what it was called, and the request it had.
+    pub(super) fn leave(&mut self, id: PeerId) -> Option<(Bytes, Request)> {
+        let worker = self.by_id.remove(id)?;
+        if let Some(look) = worker.look {
+            self.looks.remove(&(look, id));
+        }
+        match worker.state {
+            State::Silent | State::Late(_) => None,
             State::Idle => {
                 self.idle.retain(|&other| other != id);
                 None
             }
             State::Busy(request) => {
                 self.busy -= 1;
-                Some(request)
+                Some((worker.name, request))
             }
         }
     }
 
-    /// Takes the request of a busy worker, which is silent from then on.
-    pub(super) fn take_request(&mut self, id: PeerId) -> Option<Request> {
-        let worker = self.by_id.get_mut(id)?;
+    /// What a worker is at. It is silent from then on, unless it is idle.
+    #[inline]
+    pub(super) fn interrupt(&mut self, id: PeerId) -> Was {
+        let Some(worker) = self.by_id.get_mut(id) else { return Was::Silent };
         match std::mem::replace(&mut worker.state, State::Silent) {
+            State::Silent => Was::Silent,
+            State::Idle => {
+                worker.state = State::Idle;
+                Was::Idle
+            }
             State::Busy(request) => {
                 self.busy -= 1;
-                Some(request)
+                if worker.doubt.is_some() { Was::Doubtful(request) } else { Was::Busy(request) }
             }
-            other => {
-                worker.state = other;
-                None
-            }
+            State::Late(owed) => Was::Late(owed),
         }
     }
 
-    pub(super) fn is_idle(&self, id: PeerId) -> bool {
-        self.by_id.get(id).is_some_and(|worker| matches!(worker.state, State::Idle))
+    /// Takes a request that this answers from the worker that has it, which owes the reply from then on.
+    pub(super) fn recall(&mut self, number: u64, reply: &Message) -> Option<Request> {
+        let is_meant =
+            |request: &Request| request.number == number && request.is_answered_by(reply);
+        let worker = self
+            .by_id
+            .values_mut()
+            .find(|worker| matches!(&worker.state, State::Busy(request) if is_meant(request)))?;
+        self.busy -= 1;
+        worker.take_late()
     }
 
-    /// Counts a wrong reply. Says whether it was one too many.
-    pub(super) fn strike(&mut self, id: PeerId) -> bool {
+    pub(super) fn name(&self, id: PeerId) -> Bytes {
+        self.by_id.get(id).map(|worker| worker.name.clone()).unwrap_or_default()
+    }
+
+    /// Whether it has not been ready so far, and has to wait for an answer to whatever it sends.
+    pub(super) fn is_new_and_waits(&self, id: PeerId) -> bool {
+        let is_new = |worker: &Worker| matches!(worker.state, State::Silent) && worker.strikes == 0;
+        self.by_id.get(id).is_some_and(|worker| worker.lock_step && is_new(worker))
+    }
+
+    /// A worker may see this request yet, and answer it when it has been given another.
+    pub(super) fn doubt(&mut self, id: PeerId, request: &Request) {
         if let Some(worker) = self.by_id.get_mut(id) {
-            worker.strikes += 1;
+            worker.doubt.get_or_insert_default().add(request);
         }
-        self.is_quarantined(id)
+    }
+
+    /// A worker says that it is ready. Says whether it was adopted without that.
+    pub(super) fn speaks_up(&mut self, id: PeerId) -> bool {
+        // Nobody is woken for those that have spoken.
+        while let Some(&(_, first)) = self.newcomers.front()
+            && (first == id || !self.is_new_and_waits(first))
+        {
+            self.newcomers.pop_front();
+        }
+        let worker = self.by_id.get_mut(id);
+        worker.and_then(|worker| worker.with_doubt(Doubt::forget_unknown)).unwrap_or(false)
+    }
+
+    /// What a reply of a worker is to that is in doubt.
+    pub(super) fn judge(&mut self, id: PeerId, name: &[u8], request: &Request) -> Verdict {
+        let Some(worker) = self.by_id.get_mut(id) else { return Verdict::Nothing };
+        worker.with_doubt(|doubt| doubt.judge(name, request)).unwrap_or(Verdict::This)
+    }
+
+    /// A worker that was late has answered a client of this name.
+    pub(super) fn settle(&mut self, id: PeerId, name: &[u8]) {
+        if let Some(worker) = self.by_id.get_mut(id) {
+            worker.with_doubt(|doubt| doubt.settle(name));
+        }
+    }
+
+    /// A worker that stays silent until then is taken for ready.
+    pub(super) fn expect(&mut self, id: PeerId, until: Instant) {
+        self.newcomers.push_back((until, id));
+    }
+
+    /// Takes the next worker that has been silent for long enough for ready. Says whether there was one.
+    pub(super) fn adopt(&mut self, now: Instant) -> bool {
+        while let Some(&(_, id)) = self.newcomers.front().filter(|(until, _)| *until <= now) {
+            self.newcomers.pop_front();
+            if self.is_new_and_waits(id) {
+                self.set_idle(id, Vec::new());
+                if let Some(worker) = self.by_id.get_mut(id) {
+                    worker.doubt = Some(Box::new(Doubt::of_unknown()));
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Counts a message that a worker should not have sent. One too many, and it is no longer idle.
+    pub(super) fn strike(&mut self, id: PeerId, most: u32) -> bool {
+        let Some(worker) = self.by_id.get_mut(id) else { return false };
+        worker.strikes = worker.strikes.saturating_add(1);
+        if worker.strikes < most {
+            return false;
+        }
+        if matches!(worker.state, State::Idle) {
+            worker.state = State::Silent;
+            self.idle.retain(|&other| other != id);
+        }
+        true
     }
 
     /// Whether a worker gets nothing more.
-    pub(super) fn is_quarantined(&self, id: PeerId) -> bool {
-        self.by_id.get(id).is_some_and(|worker| worker.strikes >= MAX_STRIKES)
+    pub(super) fn is_quarantined(&self, id: PeerId, most: u32) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.strikes >= most)
     }
 
     /// Puts a silent worker behind all that are idle.
+    #[inline]
     pub(super) fn set_idle(&mut self, id: PeerId, stack: Vec<Bytes>) {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         if matches!(worker.state, State::Silent) {
@@ -97,7 +229,13 @@ impl Workers {
 
     /// Gives a request to the worker that has been idle longest. Returns which one that is, and what it
     /// is to be sent.
-    pub(super) fn hand_out(&mut self, request: Request) -> Option<(PeerId, Message)> {
+    #[inline]
+    pub(super) fn hand_out(
+        &mut self,
+        request: Request,
+        now: Instant,
+        lease: Option<Duration>,
+    ) -> Option<(PeerId, Message)> {
         let id = self.idle.pop_front()?;
         let worker = self.by_id.get_mut(id)?;
         let mut message = request.message.clone();
@@ -106,7 +244,67 @@ impl Workers {
         }
         worker.state = State::Busy(request);
         self.busy += 1;
+        if lease.is_some() || worker.doubt.is_some() {
+            self.lease(id, now, lease);
+        }
         Some((id, message))
+    }
+
+    /// The request that a worker has been given is taken back after a time.
+    fn lease(&mut self, id: PeerId, now: Instant, lease: Option<Duration>) {
+        let Some(worker) = self.by_id.get_mut(id) else { return };
+        let is_adopted = worker.doubt.as_ref().is_some_and(|doubt| doubt.is_of_unknown());
+        let Some(lease) = lease.or(is_adopted.then_some(ADOPTED_LEASE)) else { return };
+        let until = now + lease;
+        worker.until = Some(until);
+        if worker.look.is_none() {
+            worker.look = Some(until);
+            self.looks.insert((until, id));
+        }
+    }
+
+    /// Whether something is due at some time.
+    #[inline]
+    pub(super) fn has_due(&self) -> bool {
+        !self.looks.is_empty() || !self.newcomers.is_empty()
+    }
+
+    /// When the next lease may be over, or the next worker be adopted.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let look = self.looks.first().map(|&(at, _)| at);
+        let newcomer = self.newcomers.front().map(|&(at, _)| at);
+        [look, newcomer].into_iter().flatten().min()
+    }
+
+    /// Takes a request whose lease is over. Its worker owes the reply from then on.
+    pub(super) fn take_due(&mut self, now: Instant) -> Option<(PeerId, Request)> {
+        while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
+            self.looks.remove(&(at, id));
+            let Some(worker) = self.by_id.get_mut(id) else { continue };
+            worker.look = None;
+            if !matches!(worker.state, State::Busy(_)) {
+                continue;
+            }
+            match worker.until {
+                Some(until) if until > now => {
+                    worker.look = Some(until);
+                    self.looks.insert((until, id));
+                }
+                _ => {
+                    self.busy -= 1;
+                    return worker.take_late().map(|request| (id, request));
+                }
+            }
+        }
+        None
+    }
+
+    /// Gives all leases this much more time, and all newcomers.
+    pub(super) fn extend(&mut self, by: Duration) {
+        self.newcomers.iter_mut().for_each(|(until, _)| *until += by);
+        for worker in self.by_id.values_mut() {
+            worker.until = worker.until.map(|until| until + by);
+        }
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -115,5 +313,31 @@ impl Workers {
 
     pub(super) fn busy(&self) -> usize {
         self.busy
+    }
+}
+
+impl Worker {
+    fn with_doubt<T>(&mut self, change: impl FnOnce(&mut Doubt) -> T) -> Option<T> {
+        let mut doubt = self.doubt.take()?;
+        let changed = change(&mut doubt);
+        self.doubt = Some(doubt).filter(|doubt| !doubt.is_over());
+        Some(changed)
+    }
+
+    /// Takes the request of a busy worker, which owes the reply from then on.
+    fn take_late(&mut self) -> Option<Request> {
+        match std::mem::replace(&mut self.state, State::Silent) {
+            State::Busy(request) => {
+                let owed = Owed { client: request.client, number: request.number };
+                let owes_one = self.doubt.is_none();
+                self.doubt.get_or_insert_default().add(&request);
+                self.state = State::Late(owes_one.then_some(owed));
+                Some(request)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
     }
 }

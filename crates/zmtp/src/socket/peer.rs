@@ -12,8 +12,8 @@ use crate::proto::PeerInfo;
 /// Names one connection of one socket. It is never given to another connection of that socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId {
-    pub(super) slot: u32,
-    pub(super) generation: u32,
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
 }
 
 impl PeerId {

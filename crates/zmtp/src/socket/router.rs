@@ -159,6 +159,13 @@ impl Router {
         })
     }
 
+    /// Whether the messages that have arrived are left where they are, so that their peers are held back at
+    /// [`Config::recv_hwm`] and receiving tells of joins and leaves only. A peer that leaves while a message of it
+    /// waits is told of behind that message.
+    pub fn hold_messages(&mut self, holds: bool) {
+        self.hub.table().hold_messages(holds);
+    }
+
     /// Sends a message to a peer. When its queue is full, [`Config::on_full`] says what happens; the
     /// default is to fail.
     ///

@@ -52,6 +52,8 @@ pub(super) struct Table {
     slots: Vec<Slot>,
     free: Vec<u32>,
     turns: VecDeque<PeerId>,
+    /// Whose turn was passed over while messages are not wanted.
+    held_turns: Option<Vec<PeerId>>,
     /// Who has which name, those included whose leaving has not been reported yet.
     names: HashMap<Bytes, Name>,
     next_name: u32,
@@ -112,6 +114,7 @@ impl Table {
             slots: Vec::new(),
             free: Vec::new(),
             turns: VecDeque::new(),
+            held_turns: None,
             names: HashMap::new(),
             next_name: u32::from_be_bytes([next_name[0], next_name[1], next_name[2], next_name[3]]),
             reports_all: false,

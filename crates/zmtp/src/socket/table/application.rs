@@ -15,7 +15,13 @@ impl Table {
     /// The next thing to report, or `None` after which `receiver` is woken when there is one.
     pub(in crate::socket) fn next_event(&mut self) -> Option<PeerEvent> {
         while let Some(id) = self.turns.pop_front() {
+            let holds = self.held_turns.is_some();
             let Some(entry) = self.entry(id) else { continue };
+            if holds && entry.announced && !entry.inbox.is_empty() {
+                // It has its turn when messages are wanted again.
+                self.held_turns.iter_mut().for_each(|held| held.push(id));
+                continue;
+            }
             if entry.announced
                 && let Some((message, size)) = entry.inbox.pop()
             {
@@ -72,6 +78,15 @@ impl Table {
             (true, true) => self.turns.push_front(id),
             (true, false) => self.turns.push_back(id),
             _ => {}
+        }
+    }
+
+    /// Whether messages stay where they are.
+    pub(in crate::socket) fn hold_messages(&mut self, holds: bool) {
+        if holds {
+            self.held_turns.get_or_insert_default();
+        } else {
+            self.turns.extend(self.held_turns.take().into_iter().flatten());
         }
     }
 

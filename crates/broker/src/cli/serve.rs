@@ -1,0 +1,130 @@
+//! The options of `broker serve`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use broker::{AtLimit, OnWorkerLoss, Policy};
+use bytes::Bytes;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use zmtp::Endpoint;
+
+use super::values::{parse_period, parse_seconds, parse_size};
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Where clients connect; may be given more than once.
+    #[arg(long, value_name = "ENDPOINT", num_args = 1.., default_value = "ipc://frontend.ipc")]
+    pub(crate) frontend: Vec<Endpoint>,
+    /// Where workers connect; may be given more than once.
+    #[arg(long, value_name = "ENDPOINT", num_args = 1.., default_value = "ipc://backend.ipc")]
+    pub(crate) backend: Vec<Endpoint>,
+    /// The largest message, where each frame counts 64 bytes more than its body; K, M and G stand for
+    /// KiB, MiB and GiB.
+    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
+    pub(crate) max_message_size: usize,
+    /// Requests of one DEALER client read before the first of them is answered.
+    #[arg(long, value_name = "N", default_value_t = 16,
+          value_parser = clap::value_parser!(u16).range(2..))]
+    pub(crate) read_ahead: u16,
+    /// Ask peers for a sign of life this often, and disconnect one that gives none for as long.
+    #[arg(long, value_name = "S", num_args = 0..=1, default_missing_value = "2.5",
+          allow_negative_numbers = true, value_parser = parse_period)]
+    pub(crate) heartbeat: Option<Duration>,
+    /// How long to wait at the end for requests that workers have.
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
+    pub(crate) drain: Duration,
+    /// Append requests that are given up to this file, for `broker dead-letters`; without it they are told of and
+    /// forgotten.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+    #[command(flatten)]
+    losses: Losses,
+    #[command(flatten)]
+    room: Room,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "When a worker is lost")]
+struct Losses {
+    /// What becomes of its request: the next worker gets it, its client gets an error, or nobody hears of it.
+    #[arg(long, value_name = "WHAT", default_value = "requeue",
+          value_parser = PossibleValuesParser::new(["requeue", "fail", "drop"]).map(on_worker_loss))]
+    on_worker_loss: OnWorkerLoss,
+    /// So many workers may leave while they have a request before it is given up.
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_worker_kills: u32,
+    /// So many workers may have a request and bring no reply, for whatever reason, before it is given up.
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_attempts: u32,
+    /// How long a worker may take for a request before that goes to the next; for ever if not given.
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_period)]
+    lease: Option<Duration>,
+    /// So many wrong messages may a worker send before it gets nothing more until it connects again.
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_strikes: u32,
+    /// What a client gets as its reply when its request is given up or rejected; nothing if not given.
+    #[arg(long, value_name = "TEXT")]
+    error_reply: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "When too many requests wait")]
+struct Room {
+    /// Requests that may wait, of all clients together.
+    #[arg(long, value_name = "N", default_value_t = 100_000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_waiting: u32,
+    /// Bytes of them.
+    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = parse_size)]
+    max_waiting_bytes: usize,
+    /// What becomes of the others: they wait in their clients' connections, or are rejected.
+    #[arg(long, value_name = "WHAT", default_value = "wait",
+          value_parser = PossibleValuesParser::new(["wait", "reject"]).map(at_limit))]
+    at_limit: AtLimit,
+    /// Requests of one client that may wait where others are rejected.
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    max_waiting_per_client: u32,
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a parser of clap's maps values")]
+fn on_worker_loss(text: String) -> OnWorkerLoss {
+    match &*text {
+        "fail" => OnWorkerLoss::Fail,
+        "drop" => OnWorkerLoss::Drop,
+        _ => OnWorkerLoss::Requeue,
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a parser of clap's maps values")]
+fn at_limit(text: String) -> AtLimit {
+    if text == "reject" { AtLimit::Reject } else { AtLimit::Wait }
+}
+
+impl Serve {
+    /// What the queue is to do.
+    pub(crate) fn policy(&self) -> Policy {
+        let Losses { on_worker_loss, max_worker_kills, max_attempts, lease, max_strikes, .. } =
+            self.losses;
+        let Room { max_waiting, max_waiting_bytes, at_limit, max_waiting_per_client } = self.room;
+        let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Policy {
+            on_worker_loss,
+            max_worker_kills,
+            max_attempts,
+            lease,
+            max_strikes,
+            max_waiting: number(max_waiting),
+            max_waiting_bytes,
+            max_waiting_per_client: number(max_waiting_per_client),
+            at_limit,
+            error_reply: self.losses.error_reply.clone().map(Bytes::from),
+            ..Policy::default()
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Values of options.
+
+use std::time::Duration;
+
+pub(super) fn parse_size(text: &str) -> Result<usize, &'static str> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'K') => (text.trim_end_matches('K'), 10),
+        Some(b'M') => (text.trim_end_matches('M'), 20),
+        Some(b'G') => (text.trim_end_matches('G'), 30),
+        _ => (text, 0),
+    };
+    let size: usize = digits.parse().map_err(|_| "not a number of bytes such as 65536 or 64M")?;
+    match size.checked_mul(1 << shift) {
+        Some(0) => Err("it must be at least 1"),
+        Some(size) if isize::try_from(size).is_ok() => Ok(size),
+        _ => Err("more than this machine can address"),
+    }
+}
+
+/// More than nothing.
+pub(super) fn parse_period(text: &str) -> Result<Duration, &'static str> {
+    let period = parse_seconds(text)?;
+    if period.is_zero() { Err("it must be more than 0") } else { Ok(period) }
+}
+
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds such as 2 or 0.5")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a length of time")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_suffixes() {
+        assert_eq!(parse_size("1"), Ok(1));
+        assert_eq!(parse_size("4K"), Ok(4096));
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        for wrong in ["", "M", "0", "0K", "-1", "1.5M", "1KB", "99999999999G"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_may_have_a_fraction_but_no_sign() {
+        assert_eq!(parse_seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "x", "-1", "inf", "NaN"] {
+            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+        }
+        assert!(parse_period("0").is_err());
+    }
+}

@@ -1,0 +1,84 @@
+//! [`Action`]: what is to be done, and [`Violation`]: what was wrong.
+
+use std::fmt;
+
+use zmtp::{Message, PeerId};
+
+use super::request::DeadLetter;
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "an action that is not carried out loses a request or a reply"]
+pub enum Action {
+    /// Send a request to a worker.
+    Dispatch(PeerId, Message),
+    /// Send a reply to a client. The request it answers no longer counts.
+    Reply(PeerId, Message),
+    /// A request of this client no longer counts: it was dropped.
+    Release(PeerId),
+    /// A request was given up. Its client is told by another action, if it is told.
+    GiveUp(Box<DeadLetter>),
+    /// A peer did something wrong. Its connection is kept.
+    Report(Side, PeerId, Violation),
+}
+
+/// One of the two sides of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a queue has two sides")]
+pub enum Side {
+    /// Where clients connect.
+    Frontend,
+    /// Where workers connect.
+    Backend,
+}
+
+/// What a peer did wrong. What it sent was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Violation {
+    /// There is no empty frame within the first 16 frames and 4 KiB, or nothing behind it.
+    NoDelimiter,
+    /// READY from a worker that is idle already.
+    DuplicateReady,
+    /// READY from a worker that owes a reply.
+    ReadyWhileBusy,
+    /// Something other than READY from a worker that owes no reply.
+    UnaskedReply,
+    /// Something that is not the reply to the worker's request.
+    WrongReply,
+    /// A worker took longer for a request than the lease.
+    LeaseOver,
+    /// A worker gets nothing more until it connects again, or says READY all the same.
+    Quarantined,
+    /// A client's request found the queue full.
+    Rejected,
+    /// A client does not read its replies. Its connection is not kept.
+    NotReading,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoDelimiter => {
+                "dropped a message without an empty frame and a body behind it (a DEALER has to send the \
+                 empty frame itself)"
+            }
+            Self::DuplicateReady => "dropped READY from a worker that is idle already",
+            Self::ReadyWhileBusy => "dropped READY from a worker that owes a reply",
+            Self::UnaskedReply => {
+                "dropped a message that is not READY, from a worker that owes no reply"
+            }
+            Self::WrongReply => "dropped a reply that does not begin with the client's address",
+            Self::LeaseOver => {
+                "took longer for a request than the lease, and gets nothing more before it answers"
+            }
+            Self::Quarantined => {
+                "in quarantine, and gets nothing more until it connects again: it has sent too much that it \
+                 should not"
+            }
+            Self::Rejected => "rejected a request, because too many wait",
+            Self::NotReading => "disconnected, because it does not read its replies",
+        })
+    }
+}

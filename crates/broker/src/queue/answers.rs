@@ -1,0 +1,174 @@
+//! What workers send: READY, replies, and what is neither.
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+use super::Queue;
+use super::action::{Action, Side, Violation};
+use super::doubt::Verdict;
+use super::envelope::split_envelope;
+use super::request::{Cause, Request};
+use super::workers::{Owed, Was};
+
+impl Queue {
+    /// A worker has sent a message.
+    pub fn worker_message(&mut self, worker: PeerId, message: Message) {
+        let was = self.workers.interrupt(worker);
+        let Some((stack, message)) = split_envelope(message) else {
+            // A worker that speaks in the wrong form has none of the right one to give.
+            if let Was::Busy(request) | Was::Doubtful(request) = was {
+                self.workers.doubt(worker, &request);
+                self.lose(worker, request, Cause::WrongReply);
+            }
+            self.strike(worker, Violation::NoDelimiter);
+            return self.dispatch();
+        };
+        let is_ready = self.is_ready(&message);
+        match was {
+            Was::Busy(request) if !is_ready => self.answer(worker, request, stack, message),
+            was if is_ready => self.ready(worker, was, stack),
+            Was::Doubtful(request) => self.answer_doubtful(worker, request, stack, message),
+            Was::Late(owed) => self.answer_late(worker, owed, stack, message),
+            Was::Busy(_) | Was::Silent | Was::Idle => self.answer_unasked(worker, stack),
+        }
+        self.dispatch();
+    }
+
+    #[inline]
+    fn is_ready(&self, message: &Message) -> bool {
+        message.len() == 2
+            && self.policy.ready.iter().any(|ready| message.part(1) == Some(&**ready))
+    }
+
+    #[cold]
+    fn ready(&mut self, worker: PeerId, was: Was, stack: Vec<Bytes>) {
+        if self.workers.is_quarantined(worker, self.policy.max_strikes) {
+            return self.report(Side::Backend, worker, Violation::Quarantined);
+        }
+        // One that was taken for ready before it said so has done nothing wrong.
+        let was_adopted = self.workers.speaks_up(worker);
+        match was {
+            Was::Silent | Was::Late(_) => self.workers.set_idle(worker, stack),
+            Was::Idle if was_adopted => {}
+            Was::Busy(request) | Was::Doubtful(request) if was_adopted => {
+                self.workers.doubt(worker, &request);
+                self.requeue(request);
+                self.workers.set_idle(worker, stack);
+            }
+            Was::Idle => self.report(Side::Backend, worker, Violation::DuplicateReady),
+            Was::Busy(request) | Was::Doubtful(request) => {
+                self.workers.doubt(worker, &request);
+                self.lose(worker, request, Cause::Ready);
+                if !self.strike(worker, Violation::ReadyWhileBusy) {
+                    self.workers.set_idle(worker, stack);
+                }
+            }
+        }
+    }
+
+    /// The reply has left before its worker is idle again.
+    #[inline]
+    fn answer(&mut self, worker: PeerId, request: Request, stack: Vec<Bytes>, reply: Message) {
+        if let Some(request) = self.finish(request, reply) {
+            self.workers.doubt(worker, &request);
+            self.lose(worker, request, Cause::WrongReply);
+            if self.strike(worker, Violation::WrongReply) {
+                return;
+            }
+        }
+        self.workers.set_idle(worker, stack);
+    }
+
+    /// The first reply counts, be it that of a worker from which the request was taken.
+    #[cold]
+    fn answer_late(
+        &mut self,
+        worker: PeerId,
+        owed: Option<Owed>,
+        stack: Vec<Bytes>,
+        reply: Message,
+    ) {
+        self.workers.settle(worker, reply.part(1).unwrap_or_default());
+        let request = owed.and_then(|Owed { client, number }| {
+            let waits = self.clients.take(client, number);
+            waits.or_else(|| self.workers.recall(number, &reply))
+        });
+        if let Some(request) = request {
+            if let Some(request) = self.finish(request, reply) {
+                self.requeue(request);
+                if self.strike(worker, Violation::WrongReply) {
+                    return;
+                }
+            }
+        } else {
+            self.counters.stale_replies += 1;
+        }
+        self.workers.set_idle(worker, stack);
+    }
+
+    /// A reply that may be to what the worker was given before costs a retry and nobody a wrong answer.
+    #[cold]
+    fn answer_doubtful(
+        &mut self,
+        worker: PeerId,
+        request: Request,
+        stack: Vec<Bytes>,
+        reply: Message,
+    ) {
+        let name = reply.part(1).unwrap_or_default();
+        match self.workers.judge(worker, name, &request) {
+            Verdict::This | Verdict::Nothing => self.answer(worker, request, stack, reply),
+            Verdict::Ambiguous | Verdict::Earlier => {
+                self.counters.stale_replies += 1;
+                self.workers.doubt(worker, &request);
+                self.requeue(request);
+                self.workers.set_idle(worker, stack);
+            }
+        }
+    }
+
+    /// A REQ that speaks up with a reply has been asked on a connection that was lost, and waits for something now.
+    #[cold]
+    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>) {
+        if self.workers.is_quarantined(worker, self.policy.max_strikes) {
+            self.report(Side::Backend, worker, Violation::Quarantined);
+        } else if self.workers.is_new_and_waits(worker) {
+            self.counters.stale_replies += 1;
+            self.workers.set_idle(worker, stack);
+        } else {
+            self.strike(worker, Violation::UnaskedReply);
+        }
+    }
+
+    /// Passes on the reply to a request, `[] C [] reply...`. Returns the request if it is something else.
+    #[inline]
+    fn finish(&mut self, request: Request, mut reply: Message) -> Option<Request> {
+        let answers = reply.strip_parts_of(&request.message, 2);
+        if !answers || reply.len() < 2 || reply.part(0) != Some(b"") {
+            return Some(request);
+        }
+        let wanted = self.clients.want(&request);
+        let Request { client, stack, .. } = request;
+        if !wanted {
+            self.abandon(client);
+            return None;
+        }
+        if !stack.is_empty() {
+            reply.prepend(&stack);
+        }
+        self.counters.replies += 1;
+        self.actions.push_back(Action::Reply(client, reply));
+        None
+    }
+
+    /// A worker has sent what it should not have. Says whether it gets nothing more.
+    #[cold]
+    fn strike(&mut self, worker: PeerId, violation: Violation) -> bool {
+        self.report(Side::Backend, worker, violation);
+        let quarantined = self.workers.strike(worker, self.policy.max_strikes);
+        if quarantined {
+            self.actions.push_back(Action::Report(Side::Backend, worker, Violation::Quarantined));
+        }
+        quarantined
+    }
+}

@@ -1,0 +1,34 @@
+//! [`Counters`]: what has happened, in numbers.
+
+/// What has happened so far, in numbers.
+///
+/// Each request ends in one way, so at any time
+/// `requests = replies + given_up + dropped + rejected + abandoned + waiting + in flight`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Requests received.
+    pub requests: u64,
+    /// Replies passed on to their clients.
+    pub replies: u64,
+    /// Requests given up after they had cost too much.
+    pub given_up: u64,
+    /// Requests forgotten with their worker, as [`OnWorkerLoss::Drop`](crate::OnWorkerLoss::Drop) has it.
+    pub dropped: u64,
+    /// Requests for which there was no room.
+    pub rejected: u64,
+    /// Requests dropped because their client had left or asked anew.
+    pub abandoned: u64,
+    /// Error replies, for requests that were given up or rejected.
+    pub errors: u64,
+    /// Times that requests were left where they were, because as many waited as may.
+    pub full: u64,
+    /// Times that a request was put in line again.
+    pub retries: u64,
+    /// Replies dropped because nobody waits for them any more.
+    pub stale_replies: u64,
+    /// Workers taken for ready that had not said so since the start.
+    pub adopted: u64,
+    /// Messages dropped because something was wrong with them.
+    pub violations: u64,
+}

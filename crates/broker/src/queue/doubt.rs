@@ -1,0 +1,91 @@
+//! [`Doubt`]: what a worker may answer yet though it has been given something else since.
+//!
+//! A worker that speaks out of turn may have crossed a request on the way, and sees it later. It answers what it sees in the
+//! order in which that was sent, and drops some of it: a REQ drops all that has arrived when it sends. A reply
+//! says whose client it is for, and not which request it answers.
+
+use std::collections::VecDeque;
+
+use super::request::Request;
+
+/// What a worker may answer before the request that it has.
+#[derive(Debug, Default)]
+pub(super) struct Doubt {
+    /// Something that it was given before this side began.
+    unknown: bool,
+    /// By number and by what the client is called, in the order in which they were sent.
+    sent: VecDeque<(u64, Box<[u8]>)>,
+}
+
+/// What a reply is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The request that the worker has.
+    This,
+    /// That, or an earlier one.
+    Ambiguous,
+    /// An earlier one.
+    Earlier,
+    /// Nothing that the worker was ever sent.
+    Nothing,
+}
+
+impl Doubt {
+    /// A worker that was taken for ready without a word.
+    pub(super) fn of_unknown() -> Self {
+        Self { unknown: true, sent: VecDeque::new() }
+    }
+
+    /// The worker is at nothing that nobody here knows of. Says whether it might have been.
+    pub(super) fn forget_unknown(&mut self) -> bool {
+        std::mem::take(&mut self.unknown)
+    }
+
+    /// Whether the worker may be at something that nobody here knows of.
+    pub(super) fn is_of_unknown(&self) -> bool {
+        self.unknown
+    }
+
+    /// The worker may see this one yet.
+    pub(super) fn add(&mut self, request: &Request) {
+        self.sent.push_back((request.number, request.client_name().into()));
+    }
+
+    /// The worker has answered a client of this name, so all is over that was sent before what it has answered. Says
+    /// whether there was anything of that name.
+    pub(super) fn settle(&mut self, name: &[u8]) -> bool {
+        self.unknown = false;
+        let first = self.sent.iter().position(|(_, client)| &client[..] == name);
+        if let Some(first) = first {
+            self.sent.drain(..=first);
+        }
+        first.is_some()
+    }
+
+    /// What a reply is to that the worker sends to a client of this name while it has `request`.
+    pub(super) fn judge(&mut self, name: &[u8], request: &Request) -> Verdict {
+        let unknown = self.unknown;
+        let is_other =
+            |(number, client): &(u64, Box<[u8]>)| &client[..] == name && *number != request.number;
+        let others = self.sent.iter().any(is_other);
+        let was_sent = self.settle(name);
+        if name != request.client_name() {
+            return if unknown || was_sent { Verdict::Earlier } else { Verdict::Nothing };
+        }
+        // One without a name of its own has a new one since this side began.
+        if others || (unknown && name.first() != Some(&0)) {
+            return Verdict::Ambiguous;
+        }
+        if was_sent {
+            // It was sent twice, and one of the two may still come.
+            self.add(request);
+        } else {
+            self.sent.clear();
+        }
+        Verdict::This
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        !self.unknown && self.sent.is_empty()
+    }
+}

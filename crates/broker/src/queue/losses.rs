@@ -1,0 +1,126 @@
+//! What becomes of requests whose worker brings no reply.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+use super::Queue;
+use super::action::{Action, Side, Violation};
+use super::policy::OnWorkerLoss;
+use super::request::{Cause, DeadLetter, GaveUp, Loss, Request};
+
+/// Before the second time that a request is put in line again; twice as long each time after that.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+/// How long a request waits after so many attempts. The first may have been bad luck.
+fn pause(attempts: usize) -> Option<Duration> {
+    let doublings = u32::try_from(attempts.checked_sub(2)?).unwrap_or(u32::MAX);
+    let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings));
+    Some(pause.min(LONGEST_PAUSE))
+}
+
+impl Queue {
+    /// A worker had this request, and brings no reply.
+    #[cold]
+    pub(super) fn lose(&mut self, worker: PeerId, request: Request, cause: Cause) {
+        let name = self.workers.name(worker);
+        self.lose_with(name, request, cause);
+    }
+
+    #[cold]
+    pub(super) fn lose_with(&mut self, worker: Bytes, mut request: Request, cause: Cause) {
+        let client = request.client;
+        if !self.clients.want(&request) {
+            return self.abandon(client);
+        }
+        let (attempts, kills) = request.note_loss(Loss { worker, cause, at: self.now });
+        let reaches = |count, most: u32| count >= most.max(1) as usize;
+        match self.policy.on_worker_loss {
+            OnWorkerLoss::Drop => {
+                self.counters.dropped += 1;
+                self.actions.push_back(Action::Release(client));
+            }
+            OnWorkerLoss::Fail => self.give_up(request, GaveUp::Fails),
+            OnWorkerLoss::Requeue if reaches(kills, self.policy.max_worker_kills) => {
+                self.give_up(request, GaveUp::Kills);
+            }
+            OnWorkerLoss::Requeue if reaches(attempts, self.policy.max_attempts) => {
+                self.give_up(request, GaveUp::Attempts);
+            }
+            OnWorkerLoss::Requeue => {
+                self.counters.retries += 1;
+                match pause(attempts) {
+                    None => self.clients.push_urgent(request),
+                    Some(pause) => self.clients.push_later(request, self.now + pause),
+                }
+            }
+        }
+    }
+
+    /// A request that no worker has seen is put in line again.
+    #[cold]
+    pub(super) fn requeue(&mut self, request: Request) {
+        if self.clients.want(&request) {
+            self.counters.retries += 1;
+            self.clients.push_urgent(request);
+        } else {
+            self.abandon(request.client);
+        }
+    }
+
+    fn give_up(&mut self, request: Request, reason: GaveUp) {
+        self.counters.given_up += 1;
+        let letter = DeadLetter { reason, ..DeadLetter::from(request) };
+        let (client, stack) = (letter.peer, letter.stack.clone());
+        self.actions.push_back(Action::GiveUp(Box::new(letter)));
+        self.answer_with_error(client, &stack);
+    }
+
+    /// Sends a client an error instead of a reply, if that is wanted. Its request no longer counts.
+    #[cold]
+    pub(super) fn answer_with_error(&mut self, client: PeerId, stack: &[Bytes]) {
+        let Some(error) = &self.policy.error_reply else {
+            self.actions.push_back(Action::Release(client));
+            return;
+        };
+        self.counters.errors += 1;
+        let mut reply = Message::copy_from(&[&b""[..], error]);
+        reply.prepend(stack);
+        self.actions.push_back(Action::Reply(client, reply));
+    }
+
+    /// Requests whose pause is over are put in line, those whose lease is over are taken from their workers, and workers
+    /// that have been silent for long enough are adopted.
+    #[cold]
+    pub(super) fn expire(&mut self) {
+        while let Some(request) = self.clients.take_due(self.now) {
+            if self.clients.want(&request) {
+                self.clients.push_urgent(request);
+            } else {
+                self.abandon(request.client);
+            }
+        }
+        while let Some((worker, request)) = self.workers.take_due(self.now) {
+            self.report(Side::Backend, worker, Violation::LeaseOver);
+            self.lose(worker, request, Cause::LeaseOver);
+        }
+        while self.workers.adopt(self.now) {
+            self.counters.adopted += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_retry_is_at_once_and_no_later_one_waits_for_a_second() {
+        let pauses: Vec<_> =
+            (1..=7).map(|attempts| pause(attempts).unwrap_or_default().as_millis()).collect();
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 800, 800]);
+        assert_eq!(pause(usize::MAX), Some(LONGEST_PAUSE));
+    }
+}

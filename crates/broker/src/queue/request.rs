@@ -1,0 +1,158 @@
+//! [`Request`]: what a client asked, and what it has cost so far.
+
+use std::fmt;
+use std::time::Instant;
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+/// A request as it waits or runs.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// In the order of arrival, given once.
+    pub(super) number: u64,
+    pub(super) client: PeerId,
+    /// Which of its client's it is.
+    pub(super) position: u64,
+    /// Its client can have only one outstanding.
+    pub(super) lock_step: bool,
+    /// The frames in front of the delimiter, which the reply carries as well.
+    pub(super) stack: Vec<Bytes>,
+    /// `[] C [] body...`, as a worker gets it behind its own stack.
+    pub(super) message: Message,
+    /// The attempts that brought no reply, if there was one.
+    pub(super) past: Option<Box<Past>>,
+}
+
+/// In one word, where most have none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Past {
+    losses: Vec<Loss>,
+}
+
+impl Request {
+    /// What its client is called, as the worker sees it.
+    pub(super) fn client_name(&self) -> &[u8] {
+        self.message.part(1).unwrap_or_default()
+    }
+
+    /// Whether this is `[] C [] reply...` for its client.
+    pub(super) fn is_answered_by(&self, reply: &Message) -> bool {
+        let front = [0, 2].map(|i| reply.part(i));
+        front == [Some(&b""[..]); 2] && reply.part(1) == self.message.part(1) && reply.len() > 3
+    }
+
+    /// Adds an attempt that brought no reply. Returns how many there were, and how many of their workers left.
+    pub(super) fn note_loss(&mut self, loss: Loss) -> (usize, usize) {
+        let Past { losses } = &mut **self.past.get_or_insert_default();
+        losses.push(loss);
+        (losses.len(), losses.iter().filter(|loss| loss.cause.is_kill()).count())
+    }
+}
+
+/// An attempt that brought no reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loss {
+    /// What the worker was called.
+    pub worker: Bytes,
+    /// What happened.
+    pub cause: Cause,
+    /// When.
+    pub at: Instant,
+}
+
+/// Why an attempt brought no reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The worker left when it had the request.
+    Left,
+    /// The worker left and had not read all of the request.
+    NotRead,
+    /// The worker said READY instead.
+    Ready,
+    /// The worker sent something that is not a reply to it.
+    WrongReply,
+    /// The worker took too long.
+    LeaseOver,
+}
+
+impl Cause {
+    /// Whether the request may have killed its worker.
+    pub(super) fn is_kill(self) -> bool {
+        self == Self::Left
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "the worker left",
+            Self::NotRead => "the worker left before it had read the request",
+            Self::Ready => "the worker said READY instead of a reply",
+            Self::WrongReply => "the worker sent something else than a reply",
+            Self::LeaseOver => "the worker took too long",
+        })
+    }
+}
+
+/// A request that was given up, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// Which request it is, of all since the start.
+    pub number: u64,
+    /// Its client's connection.
+    pub peer: PeerId,
+    /// What its client is called.
+    pub client: Bytes,
+    /// The frames that the client sent in front of the delimiter.
+    pub stack: Vec<Bytes>,
+    /// The frames behind it.
+    pub body: Message,
+    /// The attempts it has cost, in their order.
+    pub losses: Vec<Loss>,
+    /// Why there are no more.
+    pub reason: GaveUp,
+}
+
+/// Why a request was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GaveUp {
+    /// As many workers left when they had it as may.
+    Kills,
+    /// It has cost as many attempts as it may.
+    Attempts,
+    /// The first worker brought no reply, and there is to be no other attempt.
+    Fails,
+}
+
+impl fmt::Display for GaveUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kills => "too many workers left while they had it",
+            Self::Attempts => "too many attempts brought no reply",
+            Self::Fails => "its worker brought no reply",
+        })
+    }
+}
+
+impl From<Request> for DeadLetter {
+    fn from(request: Request) -> Self {
+        let Request { number, client: peer, stack, message: mut body, past, .. } = request;
+        // An empty part, the client, and an empty part.
+        let client = [body.pop_front(), body.pop_front()].into_iter().flatten().last();
+        body.skip(1);
+        Self {
+            number,
+            peer,
+            client: client.unwrap_or_default(),
+            stack,
+            body,
+            losses: past.map(|past| past.losses).unwrap_or_default(),
+            reason: GaveUp::Attempts,
+        }
+    }
+}

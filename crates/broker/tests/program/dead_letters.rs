@@ -1,0 +1,73 @@
+//! Requests that are given up, from the outside.
+
+use interop::socket;
+
+use super::{ANYWHERE, directory};
+use crate::support::{Program, run, text};
+
+/// A worker that dies of its request.
+fn die_of_a_request(backend: &str, name: &str) {
+    let context = zmq::Context::new();
+    let worker = socket(&context, zmq::REQ, name);
+    worker.connect(backend).unwrap();
+    worker.send("READY", 0).unwrap();
+    worker.recv_multipart(0).unwrap();
+}
+
+#[test]
+fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
+    let directory = directory();
+    let args = [&ANYWHERE[..], &["--dead-letters", "letters", "--error-reply", "sorry"]].concat();
+    let (program, endpoints) = Program::serve(directory.path(), &args);
+    let args =
+        ["request", "--connect", &endpoints[0], "--identity", "ME", "poison", "of two frames"];
+    let client = Program::start(directory.path(), &args);
+    for name in ["FIRST", "SECOND"] {
+        die_of_a_request(&endpoints[1], name);
+    }
+    assert_eq!(client.line(), "sorry");
+    assert_eq!(
+        program.error(),
+        "broker: gave up request 1 of client ME: too many workers left while they had it; it is dead letter 1"
+    );
+
+    let output = run(directory.path(), &["dead-letters", "list", "letters"]);
+    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 2, "{output:?}");
+    assert!(
+        lines[0].contains("NUMBER") && lines[1].contains("poison | of two frames"),
+        "{lines:?}"
+    );
+    assert!(lines[1].trim_end().ends_with('-'), "it has not been sent again");
+    let output = run(directory.path(), &["dead-letters", "show", "letters", "1"]);
+    for expected in ["ME", "FIRST: the worker left", "SECOND: the worker left", "of two frames"] {
+        assert!(text(&output.stdout).contains(expected), "{expected}: {output:?}");
+    }
+
+    let worker = ["worker", "--connect", &endpoints[1], "--reply", "cured"];
+    let _worker = Program::start(directory.path(), &worker);
+    let resubmit = ["dead-letters", "resubmit", "letters", "--connect", &endpoints[0]];
+    let output = run(directory.path(), &resubmit);
+    assert_eq!(text(&output.stdout), "1: cured\n", "{output:?}");
+    let output = run(directory.path(), &["dead-letters", "list", "letters"]);
+    assert!(text(&output.stdout).trim_end().ends_with('Z'), "it has been sent again: {output:?}");
+    let output = run(directory.path(), &resubmit);
+    assert!(output.status.success() && output.stdout.is_empty(), "none is left: {output:?}");
+}
+
+#[test]
+fn what_is_wrong_with_dead_letters_is_said_in_a_sentence() {
+    let directory = directory();
+    let args = ["dead-letters", "list", "nowhere"];
+    let output = run(directory.path(), &args);
+    let expected = "broker: the dead letters in nowhere: No such file or directory (os error 2)\n";
+    assert_eq!(text(&output.stderr), expected);
+    std::fs::write(directory.path().join("letters"), "not one\n").unwrap();
+    let output = run(directory.path(), &["dead-letters", "show", "letters", "7"]);
+    let expected = "broker: line 1 of letters is not a dead letter\n\
+                    broker: there is no number 7 among 0 dead letters\n";
+    assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
+    let args = [&["serve"][..], &ANYWHERE, &["--dead-letters", "letters"]].concat();
+    let output = run(directory.path(), &args);
+    assert!(text(&output.stderr).contains("`chmod 600` the file"), "{output:?}");
+}

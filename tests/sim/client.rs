@@ -1,0 +1,129 @@
+//! [`Client`]: asks, waits, and checks what it is answered.
+
+use std::time::{Duration, Instant};
+
+use zmtp::Message;
+use zmtp::proto::SocketType;
+
+use super::choices::Choices;
+use super::ledger::Ledger;
+use super::link::{Link, Seen};
+
+/// After how long a client gives its connection and what it waits for up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What kind of socket it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Req,
+    /// A REQ that numbers its requests and may give one up.
+    Relaxed,
+    /// A DEALER with as many requests outstanding.
+    Dealer(usize),
+}
+
+/// What it waits for.
+#[derive(Debug)]
+struct Asked {
+    body: String,
+    id: u32,
+    at: Instant,
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Client {
+    pub name: String,
+    pub kind: Kind,
+    pub link: Option<Link>,
+    ready: bool,
+    /// It is told of requests that are given up.
+    told: bool,
+    asked: Vec<Asked>,
+    next: u32,
+}
+
+impl Client {
+    pub fn new(name: String, kind: Kind, told: bool) -> Self {
+        Self { name, kind, link: None, ready: false, told, asked: Vec::new(), next: 0 }
+    }
+
+    pub fn socket_type(&self) -> SocketType {
+        if let Kind::Dealer(_) = self.kind { SocketType::Dealer } else { SocketType::Req }
+    }
+
+    pub fn connect(&mut self, now: Instant) {
+        self.link = Some(Link::new(self.socket_type(), &self.name, now));
+        self.ready = false;
+        self.asked.clear();
+    }
+
+    /// Whether it is left without an answer, though its request was not given up.
+    pub fn is_left_waiting(&self, ledger: &Ledger) -> bool {
+        self.asked.iter().any(|asked| self.told || !ledger.is_dead(&asked.body))
+    }
+
+    /// What it waits for is new again.
+    pub fn renew_patience(&mut self, now: Instant) {
+        self.asked.iter_mut().for_each(|asked| asked.at = now);
+    }
+
+    /// Asks something, if it may.
+    pub fn ask(&mut self, now: Instant, ledger: &mut Ledger, choices: &mut Choices) {
+        let most = if let Kind::Dealer(most) = self.kind { most } else { 1 };
+        // Who is told nothing goes on after a while; here it knows.
+        self.asked.retain(|asked| self.told || !ledger.is_dead(&asked.body));
+        if self.asked.len() >= most && self.kind == Kind::Relaxed && choices.one_in(8) {
+            self.asked.clear();
+        }
+        let Some(link) = self.link.as_mut().filter(|_| self.ready && self.asked.len() < most)
+        else {
+            return;
+        };
+        self.next += 1;
+        let body = format!("{}.{}", self.name, self.next);
+        let id = self.next.to_be_bytes();
+        match self.kind {
+            Kind::Relaxed => link.peer_sends(&[&id, b"", body.as_bytes()]),
+            _ => link.peer_sends(&[b"", body.as_bytes(), b"second part"]),
+        }
+        ledger.ask(&body, choices.one_in(40));
+        self.asked.push(Asked { body, id: self.next, at: now });
+    }
+
+    /// Looks at what has arrived. Says whether it has lost its patience.
+    pub fn look(&mut self, now: Instant, ledger: &mut Ledger) -> bool {
+        while let Some(seen) = self.link.as_mut().and_then(Link::peer_sees) {
+            match seen {
+                Seen::Ready => self.ready = true,
+                Seen::Message(message) => self.take(&message, ledger),
+                Seen::End => panic!("the queue broke the protocol"),
+            }
+        }
+        self.asked.iter().any(|asked| now.duration_since(asked.at) > PATIENCE)
+    }
+
+    fn take(&mut self, message: &Message, ledger: &mut Ledger) {
+        let parts: Vec<_> = message.parts().collect();
+        let (id, reply) = match (self.kind, &parts[..]) {
+            (Kind::Relaxed, [id, b"", reply]) => (Some(*id), *reply),
+            (_, [b"", reply]) => (None, *reply),
+            _ => panic!("{} was sent {message:?}", self.name),
+        };
+        let reply = std::str::from_utf8(reply).expect("it is text");
+        if id.is_some_and(|id| self.asked.iter().all(|asked| asked.id.to_be_bytes() != id)) {
+            return; // The reply to a request that was given up was on its way already.
+        }
+        if reply == "ERROR" {
+            // Which of a DEALER's it is cannot be told.
+            let at = self.asked.iter().position(|asked| ledger.is_dead(&asked.body));
+            self.asked.remove(at.expect("one of them was given up"));
+            return;
+        }
+        let body = reply.strip_prefix("re:").expect("a reply");
+        let at = self.asked.iter().position(|asked| asked.body == body);
+        let at = at.unwrap_or_else(|| panic!("{} did not ask for {reply:?}", self.name));
+        self.asked.remove(at);
+        ledger.answer(body);
+    }
+}

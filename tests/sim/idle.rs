@@ -1,0 +1,69 @@
+//! [`Idle`]: who ought to be idle, and for how long.
+
+use std::collections::VecDeque;
+
+use broker::{Action, Side, Violation};
+use zmtp::PeerId;
+
+/// The workers that ought to be idle, the least recently used first.
+#[derive(Debug, Default)]
+pub struct Idle {
+    idle: VecDeque<PeerId>,
+    /// REQ workers that have said nothing, in the order in which they came.
+    silent: VecDeque<PeerId>,
+}
+
+impl Idle {
+    pub fn join(&mut self, worker: PeerId) {
+        self.silent.push_back(worker);
+    }
+
+    pub fn leave(&mut self, worker: PeerId) {
+        self.idle.retain(|&other| other != worker);
+        self.silent.retain(|&other| other != worker);
+    }
+
+    /// A worker has sent a message, and these actions came of it.
+    pub fn note_message<'a>(
+        &mut self,
+        worker: PeerId,
+        delimited: bool,
+        actions: impl IntoIterator<Item = &'a Action>,
+    ) {
+        self.silent.retain(|&other| other != worker);
+        let mut becomes_idle = delimited;
+        for action in actions {
+            if let Action::Report(Side::Backend, peer, violation) = action
+                && *peer == worker
+            {
+                match violation {
+                    Violation::Quarantined => {
+                        self.leave(worker);
+                        becomes_idle = false;
+                    }
+                    Violation::UnaskedReply | Violation::DuplicateReady => becomes_idle = false,
+                    _ => {}
+                }
+            }
+        }
+        if becomes_idle && !self.idle.contains(&worker) {
+            self.idle.push_back(worker);
+        }
+    }
+
+    /// The queue has adopted another one. Returns which.
+    pub fn adopt(&mut self) -> PeerId {
+        let worker = self.silent.pop_front().expect("a silent worker");
+        self.idle.push_back(worker);
+        worker
+    }
+
+    /// A worker is given a request.
+    pub fn take(&mut self, worker: PeerId) {
+        assert_eq!(self.idle.pop_front(), Some(worker), "it is not the least recently used");
+    }
+
+    pub fn len(&self) -> usize {
+        self.idle.len()
+    }
+}

@@ -1,0 +1,59 @@
+//! The queue among peers that die, hang and misbehave, in a world of its own, by the thousand.
+
+#[path = "../sim/mod.rs"]
+#[expect(unreachable_pub, reason = "it is part of another crate as well")]
+mod sim;
+
+use std::panic::catch_unwind;
+
+use sim::{Choices, Plan, World};
+
+const PLAN: Plan = Plan { steps: 4_000, loses_replies: None };
+
+/// How many worlds there are in the ordinary tests.
+const SEEDS: u64 = 1_000;
+
+fn run(seed: u64, plan: Plan) -> usize {
+    World::new(Choices::Seeded(seed), plan).run()
+}
+
+/// `SEED` names one, and `SEEDS` says how many there are.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    }
+}
+
+/// The first of them in which a promise is broken.
+fn first_failure(seeds: impl IntoIterator<Item = u64>, plan: Plan) -> Option<u64> {
+    seeds.into_iter().find(|&seed| catch_unwind(|| run(seed, plan)).is_err())
+}
+
+#[test]
+fn whatever_goes_wrong_each_request_ends_once_and_everybody_who_stays_has_an_answer() {
+    let failure = first_failure(seeds(), PLAN);
+    assert_eq!(failure, None, "the seed fails; keep it in tests/sim/seeds.txt");
+}
+
+#[test]
+fn seeds_that_have_failed_before_do_not_fail_again() {
+    let kept = include_str!("../sim/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let kept: Vec<u64> = kept.map(|line| line.parse().expect("a seed")).collect();
+    assert!(!kept.is_empty());
+    assert_eq!(first_failure(kept, PLAN), None);
+}
+
+#[test]
+fn a_queue_that_loses_every_fiftieth_reply_is_found_out() {
+    let plan = Plan { loses_replies: Some(50), ..PLAN };
+    assert!(first_failure(0..1_000, plan).is_some());
+}
+
+#[test]
+fn a_world_is_the_same_for_the_same_seed_and_not_an_empty_one() {
+    let answered: usize = (0..20).map(|seed| run(seed, PLAN)).sum();
+    assert!(answered > 200, "{answered} requests in 20 worlds");
+    assert_eq!(answered, (0..20).map(|seed| run(seed, PLAN)).sum());
+}
