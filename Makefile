@@ -4,7 +4,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 CARGO_REGISTRY := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 STATIC := $(TARGET)/$(HOST)/release/broker
-FUZZ := greeting frames command acceptor connector pair round_trip endpoint
+FUZZ := greeting frames command acceptor connector pair round_trip endpoint broker_ops
 FUZZ_SECONDS ?= 10
 PYTHON ?= python3
 

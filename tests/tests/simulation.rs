@@ -46,6 +46,17 @@ fn seeds_that_have_failed_before_do_not_fail_again() {
 }
 
 #[test]
+fn what_a_fuzzer_has_put_together_ends_as_well() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/broker_ops");
+    let mut answered = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        answered += World::new(Choices::Given(bytes, 0), PLAN).run();
+    }
+    assert!(answered > 0);
+}
+
+#[test]
 fn a_queue_that_loses_every_fiftieth_reply_is_found_out() {
     let plan = Plan { loses_replies: Some(50), ..PLAN };
     assert!(first_failure(0..1_000, plan).is_some());

@@ -51,10 +51,13 @@ impl Doubt {
         self.sent.push_back((request.number, request.client_name().into()));
     }
 
-    /// The worker has answered a client of this name, so all is over that was sent before what it has answered. Says
-    /// whether there was anything of that name.
+    /// The worker has answered a client of this name, so all is over that was sent before the first that this may be the
+    /// answer to, and that as well. Says whether there was any.
     pub(super) fn settle(&mut self, name: &[u8]) -> bool {
-        self.unknown = false;
+        // One without a name of its own has a new one since this side began.
+        if std::mem::take(&mut self.unknown) && !is_made_up(name) {
+            return true;
+        }
         let first = self.sent.iter().position(|(_, client)| &client[..] == name);
         if let Some(first) = first {
             self.sent.drain(..=first);
@@ -72,8 +75,7 @@ impl Doubt {
         if name != request.client_name() {
             return if unknown || was_sent { Verdict::Earlier } else { Verdict::Nothing };
         }
-        // One without a name of its own has a new one since this side began.
-        if others || (unknown && name.first() != Some(&0)) {
+        if others || (unknown && !is_made_up(name)) {
             return Verdict::Ambiguous;
         }
         if was_sent {
@@ -88,4 +90,9 @@ impl Doubt {
     pub(super) fn is_over(&self) -> bool {
         !self.unknown && self.sent.is_empty()
     }
+}
+
+/// Whether a client without a name is called so.
+fn is_made_up(name: &[u8]) -> bool {
+    name.first() == Some(&0)
 }

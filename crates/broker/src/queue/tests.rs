@@ -473,6 +473,28 @@ fn an_idle_worker_that_sends_what_it_should_not_three_times_gets_nothing_more() 
     assert_eq!((fixture.actions(), fixture.queue.waiting()), (vec![], 1));
 }
 
+#[test]
+fn a_reply_that_may_be_to_a_request_which_crossed_ready_costs_a_retry_and_no_wrong_answer() {
+    let mut fixture = Fixture::new(Policy::default());
+    fixture.join_client(0, false);
+    fixture.join_worker(0);
+    fixture.client_sends(0, &["", "1"]);
+    // It has not seen the request when it says so, and sees it then.
+    fixture.worker_sends(0, &["", "READY"]);
+    fixture.join_worker(1);
+    fixture.client_sends(0, &["", "2"]);
+    let twice = "W0 <- |C0||1";
+    assert_eq!(fixture.actions(), [twice, "Backend 0: ReadyWhileBusy", twice, "W1 <- |C0||2"]);
+    // The first of the two copies, and the second, when it has been given something else of the same client.
+    fixture.worker_sends(0, &["", "C0", "", "one"]);
+    fixture.client_sends(0, &["", "3"]);
+    fixture.actions();
+    fixture.worker_sends(0, &["", "C0", "", "one"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||3"], "which is not the reply to the third");
+    fixture.worker_sends(0, &["", "C0", "", "three"]);
+    assert_eq!(fixture.actions(), ["C0 <- |three"]);
+}
+
 /// A queue that has just started, and a worker that has been silent for the second it takes to be adopted.
 fn with_adopted_worker(clients: &[&[u8]]) -> Fixture {
     let mut fixture = Fixture::new(Policy::default());

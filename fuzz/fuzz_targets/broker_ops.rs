@@ -1,0 +1,12 @@
+#![no_main]
+
+#[path = "../../tests/sim/mod.rs"]
+#[expect(unreachable_pub, reason = "it is part of another crate as well")]
+mod sim;
+
+use sim::{Choices, Plan, World};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let plan = Plan { steps: 4_000, loses_replies: None };
+    World::new(Choices::Given(data.to_vec(), 0), plan).run();
+});
