@@ -7,6 +7,8 @@ STATIC := $(TARGET)/$(HOST)/release/broker
 FUZZ := greeting frames command acceptor connector pair round_trip endpoint broker_ops
 FUZZ_SECONDS ?= 10
 PYTHON ?= python3
+# The package zeromq for JavaScript, or the directory it is in.
+ZEROMQ ?= zeromq
 
 .DEFAULT_GOAL := help
 .PHONY: help check test sans-io no-c static fuzz peers chaos package bench instructions ci
@@ -41,10 +43,10 @@ fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolc
 	  cargo +nightly fuzz run $$target -- -max_len=65536 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-peers: ## Tests with programs of other languages: Ruby with ffi-rzmq, Python with pyzmq, strace
+peers: ## Tests with programs of other languages: Ruby, Python, Perl, PHP, JavaScript and C, and strace
 	cargo build --release --locked -p broker
-	BROKER=$(TARGET)/release/broker PYTHON=$(PYTHON) \
-	  cargo test --locked -p interop --features peers --test peers
+	BROKER=$(TARGET)/release/broker PYTHON=$(PYTHON) ZEROMQ=$(ZEROMQ) \
+	  cargo test --locked -p interop --features peers --test peers --test languages
 
 chaos: ## A minute in which libzmq peers of the program are killed and stopped under load
 	cargo build --release --locked -p broker
