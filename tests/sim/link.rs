@@ -72,6 +72,14 @@ impl Link {
         self.to_them.flow(&mut self.ours, &mut self.theirs, choices);
     }
 
+    /// What we have sent arrives.
+    pub fn catch_up(&mut self) {
+        let nothing = &mut Choices::Given(Vec::new(), 0);
+        while self.ours.transmit().has_remaining() || !self.to_them.bytes.is_empty() {
+            self.to_them.flow(&mut self.ours, &mut self.theirs, nothing);
+        }
+    }
+
     /// The peer's process ends, or the network does. What is under way to us may arrive.
     pub fn end(&mut self, choices: &mut Choices) {
         let lost = choices.below(1 + self.to_us.bytes.len());

@@ -98,6 +98,10 @@ impl Worker {
         if self.hangs || self.gone {
             return false;
         }
+        // Mostly it has seen what was sent before it sends something itself, and drops that.
+        if !choices.one_in(4) {
+            self.link.iter_mut().for_each(Link::catch_up);
+        }
         while let Some(seen) = self.link.as_mut().and_then(Link::peer_sees) {
             match seen {
                 Seen::Ready => self.ready = true,

@@ -102,7 +102,8 @@ pub(crate) enum DeadLetters {
         /// Its number in the list.
         number: u64,
     },
-    /// Send requests again, one after the other, print the replies, and note that in the file.
+    /// Send requests again, one after the other, print the replies, and note that in the file. An error reply of the queue
+    /// counts as one.
     Resubmit(Resubmit),
 }
 

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use broker::DeadLetter;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::output::hex;
@@ -116,10 +117,12 @@ pub(crate) struct Writer {
     path: PathBuf,
     file: File,
     last: u64,
+    /// The last line was not written whole.
+    torn: bool,
 }
 
 impl Writer {
-    /// Goes on with a file, or makes one.
+    /// Goes on with a file, or makes one. Only one at a time adds letters.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
         let mut file = opened.map_err(|error| trouble(path, error))?;
@@ -128,17 +131,22 @@ impl Writer {
             let what = format!("others may read them (mode {mode:o}); `chmod 600` the file");
             return Err(trouble(path, what));
         }
-        let last = read(path)?.letters.keys().next_back().copied().unwrap_or(0);
+        let last = last_number(&file).map_err(|error| trouble(path, error))?;
         // What was cut off in the middle of a line does not spoil the next one.
+        let mut end = *b"\n";
         if file.seek(SeekFrom::End(0))? > 0 {
             file.seek(SeekFrom::End(-1))?;
-            let mut end = [0];
             file.read_exact(&mut end)?;
-            if end != *b"\n" {
-                file.write_all(b"\n")?;
-            }
         }
-        Ok(Self { path: path.to_owned(), file, last })
+        Ok(Self { path: path.to_owned(), file, last, torn: end != *b"\n" })
+    }
+
+    /// Keeps other queues from adding letters.
+    pub(crate) fn lock(self) -> io::Result<Self> {
+        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(self),
+            Err(_) => Err(trouble(&self.path, "another queue that runs writes there")),
+        }
     }
 
     /// Returns the letter's number in the file.
@@ -173,10 +181,27 @@ impl Writer {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = serde_json::to_vec(line)?;
+        let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
+        serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
-        self.file.write_all(&text).map_err(|error| trouble(&self.path, error))
+        let written = self.file.write_all(&text);
+        self.torn = written.is_err();
+        written.map_err(|error| trouble(&self.path, error))
     }
+}
+
+/// The highest number in a file.
+fn last_number(file: &File) -> io::Result<u64> {
+    #[derive(Deserialize)]
+    struct Number {
+        letter: Option<u64>,
+    }
+    let mut last = 0;
+    for line in BufReader::new(file).split(b'\n') {
+        let number = serde_json::from_slice::<Number>(&line?).ok().and_then(|line| line.letter);
+        last = last.max(number.unwrap_or(0));
+    }
+    Ok(last)
 }
 
 /// What a file holds.

@@ -212,18 +212,28 @@ impl Queue {
     #[must_use]
     #[inline]
     pub fn is_full(&self) -> bool {
-        self.clients.waiting() >= self.policy.max_waiting
-            || self.clients.bytes() >= self.policy.max_waiting_bytes
+        self.clients.waiting() >= self.policy.max_waiting.max(1)
+            || self.clients.bytes() >= self.policy.max_waiting_bytes.max(1)
     }
 
     /// Whether further requests are to be left where they are, because as many wait as may.
     #[inline]
     pub fn holds_requests(&mut self) -> bool {
-        let holds = self.policy.at_limit == AtLimit::Wait && self.is_full();
-        if holds != std::mem::replace(&mut self.holds, holds) && holds {
-            self.counters.full += 1;
+        if (self.holds || self.is_full()) && self.policy.at_limit == AtLimit::Wait {
+            self.look_for_room();
         }
-        holds
+        self.holds
+    }
+
+    /// Once the queue was full, it is not worth it to go on before an eighth is free.
+    #[cold]
+    fn look_for_room(&mut self) {
+        let Policy { max_waiting, max_waiting_bytes, .. } = self.policy;
+        let is_still_full = self.clients.waiting() > max_waiting - max_waiting / 8
+            || self.clients.bytes() > max_waiting_bytes - max_waiting_bytes / 8;
+        let holds = self.is_full() || (self.holds && is_still_full);
+        self.counters.full += u64::from(holds && !self.holds);
+        self.holds = holds;
     }
 
     /// Requests that wait for a worker, those whose pause is not over included.

@@ -20,7 +20,8 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     for endpoint in options.frontend.iter().chain(&options.backend) {
         warn_if_remote(endpoint);
     }
-    let mut dead_letters = options.dead_letters.as_deref().map(Writer::open).transpose()?;
+    let mut dead_letters =
+        options.dead_letters.as_deref().map(|path| Writer::open(path)?.lock()).transpose()?;
     let broker = Broker::bind(Config {
         policy: options.policy(),
         max_connections: max_connections(raise_descriptor_limit()),

@@ -33,7 +33,7 @@ pub enum Side {
     Backend,
 }
 
-/// What a peer did wrong. What it sent was dropped.
+/// What a peer did wrong. If it is a message, that was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Violation {
@@ -49,7 +49,7 @@ pub enum Violation {
     WrongReply,
     /// A worker took longer for a request than the lease.
     LeaseOver,
-    /// A worker gets nothing more until it connects again, or says READY all the same.
+    /// A worker gets nothing more until it connects again, whatever it sends.
     Quarantined,
     /// A client's request found the queue full.
     Rejected,

@@ -7,6 +7,7 @@ use super::Queue;
 use super::action::{Action, Side, Violation};
 use super::doubt::Verdict;
 use super::envelope::split_envelope;
+use super::policy::OnWorkerLoss;
 use super::request::{Cause, Request};
 use super::workers::{Owed, Was};
 
@@ -29,7 +30,7 @@ impl Queue {
             was if is_ready => self.ready(worker, was, stack),
             Was::Doubtful(request) => self.answer_doubtful(worker, request, stack, message),
             Was::Late(owed) => self.answer_late(worker, owed, stack, message),
-            Was::Busy(_) | Was::Silent | Was::Idle => self.answer_unasked(worker, stack),
+            Was::Busy(_) | Was::Silent | Was::Idle => self.answer_unasked(worker, stack, &message),
         }
         self.dispatch();
     }
@@ -118,10 +119,21 @@ impl Queue {
         let name = reply.part(1).unwrap_or_default();
         match self.workers.judge(worker, name, &request) {
             Verdict::This | Verdict::Nothing => self.answer(worker, request, stack, reply),
-            Verdict::Ambiguous | Verdict::Earlier => {
+            // Who can do without a reply to each message comes to the request that it has next.
+            Verdict::Earlier if !self.workers.is_lock_step(worker) => {
                 self.counters.stale_replies += 1;
-                self.workers.doubt(worker, &request);
-                self.requeue(request);
+                self.workers.go_on(worker, request);
+            }
+            verdict @ (Verdict::Ambiguous | Verdict::Earlier) => {
+                self.counters.stale_replies += 1;
+                if verdict == Verdict::Earlier {
+                    self.workers.doubt(worker, &request);
+                }
+                if self.policy.on_worker_loss == OnWorkerLoss::Requeue {
+                    self.requeue(request);
+                } else {
+                    self.lose(worker, request, Cause::WrongReply);
+                }
                 self.workers.set_idle(worker, stack);
             }
         }
@@ -129,10 +141,10 @@ impl Queue {
 
     /// A REQ that speaks up with a reply has been asked on a connection that was lost, and waits for something now.
     #[cold]
-    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>) {
+    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>, message: &Message) {
         if self.workers.is_quarantined(worker, self.policy.max_strikes) {
             self.report(Side::Backend, worker, Violation::Quarantined);
-        } else if self.workers.is_new_and_waits(worker) {
+        } else if is_reply(message) && self.workers.is_new_and_waits(worker) {
             self.counters.stale_replies += 1;
             self.workers.set_idle(worker, stack);
         } else {
@@ -171,4 +183,9 @@ impl Queue {
         }
         quarantined
     }
+}
+
+/// Whether a message is `[] C [] reply...`.
+fn is_reply(message: &Message) -> bool {
+    message.len() > 3 && [0, 2].iter().all(|&i| message.part(i) == Some(b""))
 }

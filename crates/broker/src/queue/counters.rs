@@ -25,10 +25,10 @@ pub struct Counters {
     pub full: u64,
     /// Times that a request was put in line again.
     pub retries: u64,
-    /// Replies dropped because nobody waits for them any more.
+    /// Replies dropped because nobody waits for them any more, or because they may be to an earlier request.
     pub stale_replies: u64,
     /// Workers taken for ready that had not said so since the start.
     pub adopted: u64,
-    /// Messages dropped because something was wrong with them.
+    /// Times that a peer did something wrong.
     pub violations: u64,
 }

@@ -8,6 +8,13 @@ use std::collections::VecDeque;
 
 use super::request::Request;
 
+/// So many replies in a row that could be to either are enough: for the next to be to an earlier request, that would have
+/// had to cross a reply so many times.
+const ROUNDS: u8 = 16;
+
+/// Requests that are remembered.
+const SENT_MAX: usize = 64;
+
 /// What a worker may answer before the request that it has.
 #[derive(Debug, Default)]
 pub(super) struct Doubt {
@@ -15,6 +22,8 @@ pub(super) struct Doubt {
     unknown: bool,
     /// By number and by what the client is called, in the order in which they were sent.
     sent: VecDeque<(u64, Box<[u8]>)>,
+    /// How often that was in vain.
+    rounds: u8,
 }
 
 /// What a reply is to.
@@ -22,7 +31,7 @@ pub(super) struct Doubt {
 pub(super) enum Verdict {
     /// The request that the worker has.
     This,
-    /// That, or an earlier one.
+    /// That, or an earlier one. It may see that yet.
     Ambiguous,
     /// An earlier one.
     Earlier,
@@ -33,7 +42,7 @@ pub(super) enum Verdict {
 impl Doubt {
     /// A worker that was taken for ready without a word.
     pub(super) fn of_unknown() -> Self {
-        Self { unknown: true, sent: VecDeque::new() }
+        Self { unknown: true, ..Self::default() }
     }
 
     /// The worker is at nothing that nobody here knows of. Says whether it might have been.
@@ -48,6 +57,9 @@ impl Doubt {
 
     /// The worker may see this one yet.
     pub(super) fn add(&mut self, request: &Request) {
+        if self.sent.len() >= SENT_MAX {
+            self.sent.pop_front();
+        }
         self.sent.push_back((request.number, request.client_name().into()));
     }
 
@@ -73,12 +85,15 @@ impl Doubt {
         let others = self.sent.iter().any(is_other);
         let was_sent = self.settle(name);
         if name != request.client_name() {
+            self.rounds = 0;
             return if unknown || was_sent { Verdict::Earlier } else { Verdict::Nothing };
         }
-        if others || (unknown && !is_made_up(name)) {
+        if self.rounds < ROUNDS && (others || (unknown && !is_made_up(name))) {
+            self.rounds += 1;
+            self.add(request);
             return Verdict::Ambiguous;
         }
-        if was_sent {
+        if was_sent && self.rounds < ROUNDS {
             // It was sent twice, and one of the two may still come.
             self.add(request);
         } else {

@@ -59,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// A request that no worker has seen is put in line again.
+    /// A request that no worker has seen, as far as is known, is put in line again. That is no attempt.
     #[cold]
     pub(super) fn requeue(&mut self, request: Request) {
         if self.clients.want(&request) {

@@ -34,7 +34,7 @@ pub struct Policy {
     /// least 1.
     pub max_attempts: u32,
     /// How long a worker may take for a request. Then that counts as lost; the worker gets no other before it
-    /// has answered, and its late reply is taken if nobody else was faster.
+    /// has answered, and its late reply is taken if the request still waits or runs.
     pub lease: Option<Duration>,
     /// Messages a worker may send that it should not before it gets nothing more until it connects again. At
     /// least 1.
@@ -44,12 +44,12 @@ pub struct Policy {
     /// for that one and is trusted only where it cannot be; otherwise its request goes to the next worker. Zero for not
     /// at all.
     pub adoption: Duration,
-    /// Requests that wait for a worker, of all clients together.
+    /// Requests that wait for a worker, of all clients together. At least 1.
     pub max_waiting: usize,
-    /// Bytes of them.
+    /// Bytes of them. At least 1.
     pub max_waiting_bytes: usize,
-    /// Requests of one client that wait, where those beyond a limit are [rejected](AtLimit::Reject). Of a REQ client
-    /// one waits in any case.
+    /// Requests of one client that wait, where those beyond a limit are [rejected](AtLimit::Reject). A REQ client
+    /// that asks anew takes no more room than before.
     pub max_waiting_per_client: usize,
     /// What becomes of a request for which there is no room.
     pub at_limit: AtLimit,

@@ -544,6 +544,60 @@ fn an_adopted_worker_that_was_at_work_for_another_gets_its_request_again() {
 }
 
 #[test]
+fn an_adopted_worker_has_no_lease_for_what_comes_later() {
+    let mut fixture = with_adopted_worker(&[b"\x00new"]);
+    fixture.client_sends(0, &["", "x"]);
+    fixture.worker_sends(0, &["", "\x00new", "", "y"]);
+    fixture.wait(Duration::from_secs(50));
+    fixture.client_sends(0, &["", "long"]);
+    fixture.actions();
+    fixture.wait(Duration::from_secs(3600));
+    assert_eq!((fixture.actions(), fixture.queue.in_flight()), (vec![], 1));
+    assert_eq!(fixture.queue.next_timeout(), None);
+}
+
+#[test]
+fn an_adopted_workers_only_client_pays_for_the_doubt_a_few_times_and_not_for_ever() {
+    let mut fixture = with_adopted_worker(&[b"C0"]);
+    let mut runs = 0;
+    for body in 0..100 {
+        fixture.client_sends(0, &["", &body.to_string()]);
+        while fixture.queue.in_flight() > 0 {
+            runs += 1;
+            fixture.worker_sends(0, &["", "C0", "", "y"]);
+        }
+    }
+    assert_eq!(fixture.queue.counters().replies, 100);
+    assert!(runs <= 120, "{runs} runs");
+}
+
+#[test]
+fn a_dealer_that_answers_what_crossed_ready_goes_on_with_what_it_has() {
+    let mut fixture = Fixture::with(2, 0);
+    fixture.connect_worker(0, false);
+    fixture.worker_sends(0, &["", "READY"]);
+    fixture.client_sends(0, &["", "1"]);
+    fixture.worker_sends(0, &["", "READY"]);
+    fixture.worker_sends(0, &["", "C0", "", "one"]);
+    fixture.client_sends(1, &["", "2"]);
+    fixture.actions();
+    // The second copy of the first, and then what comes behind it.
+    fixture.worker_sends(0, &["", "C0", "", "one"]);
+    assert_eq!((fixture.actions(), fixture.queue.in_flight()), (vec![], 1));
+    fixture.worker_sends(0, &["", "C1", "", "two"]);
+    assert_eq!(fixture.actions(), ["C1 <- |two"]);
+}
+
+#[test]
+fn a_client_that_connects_to_the_backend_by_mistake_gets_nobodys_request() {
+    let mut fixture = Fixture::with(1, 0);
+    fixture.connect_worker(0, true);
+    fixture.worker_sends(0, &["", "hello"]);
+    fixture.client_sends(0, &["", "x"]);
+    assert_eq!(fixture.actions(), ["Backend 0: UnaskedReply"]);
+}
+
+#[test]
 fn an_adopted_worker_may_say_ready_after_all() {
     let mut fixture = with_adopted_worker(&[b"C0"]);
     fixture.client_sends(0, &["", "x"]);

@@ -139,6 +139,18 @@ impl Workers {
         self.by_id.get(id).map(|worker| worker.name.clone()).unwrap_or_default()
     }
 
+    /// A busy worker that was interrupted goes on with its request.
+    pub(super) fn go_on(&mut self, id: PeerId, request: Request) {
+        if let Some(worker) = self.by_id.get_mut(id) {
+            worker.state = State::Busy(request);
+            self.busy += 1;
+        }
+    }
+
+    pub(super) fn is_lock_step(&self, id: PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.lock_step)
+    }
+
     /// Whether it has not been ready so far, and has to wait for an answer to whatever it sends.
     pub(super) fn is_new_and_waits(&self, id: PeerId) -> bool {
         let is_new = |worker: &Worker| matches!(worker.state, State::Silent) && worker.strikes == 0;
@@ -244,7 +256,7 @@ impl Workers {
         }
         worker.state = State::Busy(request);
         self.busy += 1;
-        if lease.is_some() || worker.doubt.is_some() {
+        if lease.is_some() || worker.until.is_some() || worker.doubt.is_some() {
             self.lease(id, now, lease);
         }
         Some((id, message))
@@ -254,10 +266,11 @@ impl Workers {
     fn lease(&mut self, id: PeerId, now: Instant, lease: Option<Duration>) {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         let is_adopted = worker.doubt.as_ref().is_some_and(|doubt| doubt.is_of_unknown());
-        let Some(lease) = lease.or(is_adopted.then_some(ADOPTED_LEASE)) else { return };
-        let until = now + lease;
-        worker.until = Some(until);
-        if worker.look.is_none() {
+        let lease = lease.or(is_adopted.then_some(ADOPTED_LEASE));
+        worker.until = lease.map(|lease| now + lease);
+        if let Some(until) = worker.until
+            && worker.look.is_none()
+        {
             worker.look = Some(until);
             self.looks.insert((until, id));
         }
@@ -290,7 +303,9 @@ impl Workers {
                     worker.look = Some(until);
                     self.looks.insert((until, id));
                 }
-                _ => {
+                // What it has now has no lease.
+                None => {}
+                Some(_) => {
                     self.busy -= 1;
                     return worker.take_late().map(|request| (id, request));
                 }

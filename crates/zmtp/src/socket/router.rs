@@ -160,8 +160,8 @@ impl Router {
     }
 
     /// Whether the messages that have arrived are left where they are, so that their peers are held back at
-    /// [`Config::recv_hwm`] and receiving tells of joins and leaves only. A peer that leaves while a message of it
-    /// waits is told of behind that message.
+    /// [`Config::recv_hwm`] and receiving tells of joins and leaves only. Unless [`Config::release`] is explicit, a
+    /// peer that leaves while a message of it waits is told of behind that message.
     pub fn hold_messages(&mut self, holds: bool) {
         self.hub.table().hold_messages(holds);
     }

@@ -287,6 +287,14 @@ impl Table {
             }
             self.turns.retain(|&other| other != id);
         } else {
+            if explicit
+                && let Some(held) = &self.held_turns
+                && held.contains(&id)
+            {
+                // It was passed over for messages that are gone now.
+                self.turns.push_back(id);
+                self.wake_receiver();
+            }
             self.schedule(id);
         }
     }

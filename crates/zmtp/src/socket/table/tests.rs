@@ -349,6 +349,25 @@ fn with_explicit_release_messages_count_until_they_are_released() {
 }
 
 #[test]
+fn while_messages_are_held_joins_and_leaves_are_told_of() {
+    let mut fixture = Fixture::new(Config::default().with_release(Release::Explicit));
+    let (a, b) = (fixture.join("A"), fixture.join("B"));
+    assert_eq!(fixture.events(), ["+A", "+B"]);
+    fixture.table.hold_messages(true);
+    for peer in [a, b] {
+        fixture.deliver(peer, &["1", "2"]);
+    }
+    fixture.join("C");
+    assert_eq!(fixture.events(), ["+C"]);
+    fixture.deliver(a, &["3"]);
+    assert_eq!(fixture.events(), [""; 0]);
+    fixture.table.end(b, &LeaveReason::Closed, VecDeque::new(), 0);
+    assert_eq!(fixture.events(), ["-Closed"], "of what it has sent nobody has heard");
+    fixture.table.hold_messages(false);
+    assert_eq!(fixture.events(), ["1", "2", "3"]);
+}
+
+#[test]
 fn a_closing_socket_lets_out_what_is_queued_and_takes_nothing_in() {
     let mut fixture = Fixture::new(Config::default());
     let a = fixture.join("A");
