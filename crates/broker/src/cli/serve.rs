@@ -67,6 +67,11 @@ struct Losses {
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_strikes: u32,
+    /// How long after the start REQ workers that connect and stay silent are taken for ready, for they said so before
+    /// this queue was killed; 0 for not at all.
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
+    adoption: Duration,
     /// What a client gets as its reply when its request is given up or rejected; nothing if not given.
     #[arg(long, value_name = "TEXT")]
     error_reply: Option<String>,
@@ -109,8 +114,15 @@ fn at_limit(text: String) -> AtLimit {
 impl Serve {
     /// What the queue is to do.
     pub(crate) fn policy(&self) -> Policy {
-        let Losses { on_worker_loss, max_worker_kills, max_attempts, lease, max_strikes, .. } =
-            self.losses;
+        let Losses {
+            on_worker_loss,
+            max_worker_kills,
+            max_attempts,
+            lease,
+            max_strikes,
+            adoption,
+            ..
+        } = self.losses;
         let Room { max_waiting, max_waiting_bytes, at_limit, max_waiting_per_client } = self.room;
         let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Policy {
@@ -119,6 +131,7 @@ impl Serve {
             max_attempts,
             lease,
             max_strikes,
+            adoption,
             max_waiting: number(max_waiting),
             max_waiting_bytes,
             max_waiting_per_client: number(max_waiting_per_client),

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use tokio::time::timeout;
 use zmtp::Message;
 
 use crate::cli::{DeadLetters, Resubmit};
@@ -102,31 +101,16 @@ async fn resubmit(options: Resubmit) -> Result<ExitCode, Box<dyn Error>> {
     let mut writer = Writer::open(&file)?;
     let mut signals = Signals::catch()?;
     for letter in letters {
+        let number = letter.number;
         let frames: Option<Vec<_>> = letter.request.iter().map(Frame::bytes).collect();
-        let frames = frames.ok_or_else(|| {
-            format!("number {} has a frame that is not hexadecimal", letter.number)
-        })?;
-        let mut req = super::req(String::new(), &connect)?;
-        let mut monitor = req.monitor();
-        let request = timeout(patience, req.request(Message::copy_from(&frames)));
-        let reply = tokio::select! {
-            reply = request => reply,
-            () = signals.next() => return Err("interrupted before there was a reply".into()),
-        };
-        let Ok(reply) = reply else {
-            let why =
-                super::trouble(&mut monitor).await.map_or(String::new(), |why| format!(": {why}"));
-            let (number, seconds) = (letter.number, patience.as_secs_f64());
-            return Err(format!(
-                "no reply to number {number} from {connect} within {seconds} s{why}"
-            )
-            .into());
-        };
-        let reply = reply?;
-        writer.note_resubmitted(letter.number)?;
+        let frames =
+            frames.ok_or_else(|| format!("number {number} has a frame that is not hexadecimal"))?;
+        let request = Message::copy_from(&frames);
+        let reply = super::ask(String::new(), &connect, request, patience, &mut signals).await;
+        let reply = reply.map_err(|error| format!("number {number}: {error}"))?;
+        writer.note_resubmitted(number)?;
         let parts: Vec<_> = reply.parts().map(super::line).collect();
-        say(format_args!("{}: {}", letter.number, parts.join(" | ")));
-        req.close().await;
+        say(format_args!("{number}: {}", parts.join(" | ")));
     }
     Ok(ExitCode::SUCCESS)
 }

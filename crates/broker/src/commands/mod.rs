@@ -11,10 +11,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use zmtp::{Config, Monitor, MonitorEvent, Req};
+use zmtp::{Config, Message, Monitor, MonitorEvent, Req};
 
 use crate::cli::Command;
 use crate::output::hex;
+use crate::signals::Signals;
 
 pub(crate) async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
@@ -34,6 +35,30 @@ fn req(identity: String, endpoint: &zmtp::Endpoint) -> Result<Req, Box<dyn Error
     let req = Req::new(config)?;
     req.connect(endpoint)?;
     Ok(req)
+}
+
+/// The reply to a request that is sent over a socket of its own.
+async fn ask(
+    identity: String,
+    endpoint: &zmtp::Endpoint,
+    request: Message,
+    patience: Duration,
+    signals: &mut Signals,
+) -> Result<Message, Box<dyn Error>> {
+    let mut req = req(identity, endpoint)?;
+    let mut monitor = req.monitor();
+    let reply = tokio::select! {
+        reply = timeout(patience, req.request(request)) => reply,
+        () = signals.next() => return Err("interrupted before there was a reply".into()),
+    };
+    let Ok(reply) = reply else {
+        let seconds = patience.as_secs_f64();
+        let why = trouble(&mut monitor).await.map_or(String::new(), |why| format!(": {why}"));
+        return Err(format!("no reply from {endpoint} within {seconds} s{why}").into());
+    };
+    let reply = reply?;
+    req.close().await;
+    Ok(reply)
 }
 
 /// Why there is no connection, if the last that was told of it is that there is none.
