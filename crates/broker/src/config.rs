@@ -22,7 +22,7 @@ const KEEPALIVE: Keepalive = Keepalive {
     count: Some(3),
 };
 
-/// What a [`Broker`] does where there is a choice.
+/// What a [`Broker`](crate::Broker) does where there is a choice.
 ///
 /// | field | default |
 /// |---|---|
