@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod patience;
+mod stopped;
 mod support;
 
 use std::collections::{HashMap, HashSet};
