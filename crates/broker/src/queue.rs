@@ -63,8 +63,8 @@ const STOPPED: Duration = Duration::from_secs(1);
 pub struct Queue {
     policy: Policy,
     now: Instant,
-    /// Until when silent workers are adopted.
-    adopts_until: Instant,
+    /// Until when silent workers are adopted, if that ever ends.
+    adopts_until: Option<Instant>,
     /// The number of the last request.
     number: u64,
     clients: Clients,
@@ -80,7 +80,7 @@ impl Queue {
     #[must_use]
     pub fn new(policy: Policy, now: Instant) -> Self {
         Self {
-            adopts_until: now + policy.adoption,
+            adopts_until: now.checked_add(policy.adoption),
             policy,
             now,
             number: 0,
@@ -169,7 +169,7 @@ impl Queue {
     /// [adopted](Policy::adoption). `lock_step` says that it cannot send anything before it has been answered: a REQ.
     pub fn worker_joined(&mut self, worker: PeerId, routing_id: &Bytes, lock_step: bool) {
         self.workers.join(worker, routing_id, lock_step);
-        if lock_step && self.now < self.adopts_until {
+        if lock_step && self.adopts_until.is_none_or(|until| self.now < until) {
             self.workers.expect(worker, self.now + SILENCE);
         }
     }

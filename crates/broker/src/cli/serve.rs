@@ -114,29 +114,20 @@ fn at_limit(text: String) -> AtLimit {
 impl Serve {
     /// What the queue is to do.
     pub(crate) fn policy(&self) -> Policy {
-        let Losses {
-            on_worker_loss,
-            max_worker_kills,
-            max_attempts,
-            lease,
-            max_strikes,
-            adoption,
-            ..
-        } = self.losses;
-        let Room { max_waiting, max_waiting_bytes, at_limit, max_waiting_per_client } = self.room;
+        let Self { losses, room, .. } = self;
         let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Policy {
-            on_worker_loss,
-            max_worker_kills,
-            max_attempts,
-            lease,
-            max_strikes,
-            adoption,
-            max_waiting: number(max_waiting),
-            max_waiting_bytes,
-            max_waiting_per_client: number(max_waiting_per_client),
-            at_limit,
-            error_reply: self.losses.error_reply.clone().map(Bytes::from),
+            on_worker_loss: losses.on_worker_loss,
+            max_worker_kills: losses.max_worker_kills,
+            max_attempts: losses.max_attempts,
+            lease: losses.lease,
+            max_strikes: losses.max_strikes,
+            adoption: losses.adoption,
+            error_reply: losses.error_reply.clone().map(Bytes::from),
+            max_waiting: number(room.max_waiting),
+            max_waiting_bytes: room.max_waiting_bytes,
+            max_waiting_per_client: number(room.max_waiting_per_client),
+            at_limit: room.at_limit,
             ..Policy::default()
         }
     }

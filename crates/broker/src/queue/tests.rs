@@ -380,6 +380,15 @@ fn a_lease_counts_from_when_a_worker_was_given_its_request() {
 }
 
 #[test]
+fn times_longer_than_the_clock_are_for_ever() {
+    let (lease, adoption) = (Some(Duration::MAX), Duration::MAX);
+    let mut fixture = Fixture::with_policy(1, 1, Policy { lease, adoption, ..Policy::default() });
+    fixture.client_sends(0, &["", "x"]);
+    fixture.wait(Duration::from_secs(3600));
+    assert_eq!((fixture.actions().len(), fixture.queue.in_flight()), (1, 1));
+}
+
+#[test]
 fn a_late_reply_counts_while_no_other_worker_was_faster() {
     // The request waits for another worker, or another one has it.
     for others in [0, 1] {

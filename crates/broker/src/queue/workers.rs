@@ -267,7 +267,7 @@ impl Workers {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         let is_adopted = worker.doubt.as_ref().is_some_and(|doubt| doubt.is_of_unknown());
         let lease = lease.or(is_adopted.then_some(ADOPTED_LEASE));
-        worker.until = lease.map(|lease| now + lease);
+        worker.until = lease.and_then(|lease| now.checked_add(lease));
         if let Some(until) = worker.until
             && worker.look.is_none()
         {

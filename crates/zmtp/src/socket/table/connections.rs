@@ -287,11 +287,8 @@ impl Table {
             }
             self.turns.retain(|&other| other != id);
         } else {
-            if explicit
-                && let Some(held) = &self.held_turns
-                && held.contains(&id)
-            {
-                // It was passed over for messages that are gone now.
+            if explicit && self.held_turns.is_some() {
+                // It may have been passed over for messages that are gone now.
                 self.turns.push_back(id);
                 self.wake_receiver();
             }
