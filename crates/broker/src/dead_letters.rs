@@ -16,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use broker::DeadLetter;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::output::hex;
@@ -143,7 +142,7 @@ impl Writer {
 
     /// Keeps other queues from adding letters.
     pub(crate) fn lock(self) -> io::Result<Self> {
-        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+        match self.file.try_lock() {
             Ok(()) => Ok(self),
             Err(_) => Err(trouble(&self.path, "another queue that runs writes there")),
         }

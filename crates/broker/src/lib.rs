@@ -36,6 +36,7 @@
 
 mod batch;
 mod config;
+mod journal;
 mod peer_map;
 mod queue;
 mod report;
@@ -43,9 +44,10 @@ mod service;
 mod timer;
 
 pub use config::{Config, backend_limits};
+pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
-    Action, AtLimit, Cause, Counters, DeadLetter, GaveUp, Loss, OnWorkerLoss, Policy, Queue, Side,
-    Violation,
+    Action, Asked, AtLimit, Cause, Counters, DeadLetter, GaveUp, Loss, OnWorkerLoss, Policy, Queue,
+    Record, Replay, Restored, Side, Violation,
 };
 pub use report::Report;
 pub use service::{Broker, Outcome, StartError};

@@ -33,6 +33,10 @@ impl<T> PeerMap<T> {
         (*of == id).then_some(value)
     }
 
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten().map(|(_, value)| value)
+    }
+
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flatten().map(|(_, value)| value)
     }

@@ -33,7 +33,10 @@ mod envelope;
 mod line;
 mod losses;
 mod policy;
+mod record;
+mod replay;
 mod request;
+mod returning;
 mod workers;
 
 use std::collections::VecDeque;
@@ -46,13 +49,18 @@ pub use action::{Action, Side, Violation};
 pub use counters::Counters;
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};
 pub use policy::{AtLimit, OnWorkerLoss, Policy};
+pub use record::{Asked, Record};
+pub use replay::Replay;
 pub use request::{Cause, DeadLetter, GaveUp, Loss};
+pub use returning::Restored;
 
 use clients::{Clients, Pushed};
 use envelope::split_envelope;
+use request::Request;
+use returning::Returning;
 use workers::Workers;
 
-/// How long a worker is silent before it is adopted.
+/// How long a peer that is back is silent before it is taken for waiting: a worker for a request, a client for its reply.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// Who is told of a timeout so much later than it was due has been stopped meanwhile, and so may have its peers.
@@ -71,6 +79,10 @@ pub struct Queue {
     workers: Workers,
     actions: VecDeque<Action>,
     counters: Counters,
+    /// What an earlier queue left, until that is settled.
+    returning: Option<Box<Returning>>,
+    /// What the next queue has to know, if anybody keeps it.
+    records: Option<Vec<Record>>,
     draining: bool,
     holds: bool,
 }
@@ -88,6 +100,8 @@ impl Queue {
             workers: Workers::default(),
             actions: VecDeque::new(),
             counters: Counters::default(),
+            returning: None,
+            records: None,
             draining: false,
             holds: false,
         }
@@ -98,13 +112,15 @@ impl Queue {
     #[inline]
     pub fn set_time(&mut self, now: Instant) {
         self.now = now;
-        if self.workers.has_due()
-            && let Some(due) = self.workers.next_due()
+        if (self.workers.has_due() || self.returning.is_some())
+            && let Some(due) =
+                [self.workers.next_due(), self.next_return()].into_iter().flatten().min()
             && let late = now.saturating_duration_since(due)
             && late > STOPPED
         {
             // What has arrived meanwhile is still to be read.
             self.workers.extend(late + STOPPED);
+            self.extend_returning(late + STOPPED);
         }
     }
 
@@ -112,16 +128,22 @@ impl Queue {
     #[must_use]
     #[inline]
     pub fn next_timeout(&self) -> Option<Instant> {
-        if self.clients.delayed() == 0 && !self.workers.has_due() {
+        if !self.has_due() {
             return None;
         }
-        [self.clients.next_due(), self.workers.next_due()].into_iter().flatten().min()
+        let due = [self.clients.next_due(), self.workers.next_due(), self.next_return()];
+        due.into_iter().flatten().min()
+    }
+
+    #[inline]
+    fn has_due(&self) -> bool {
+        self.clients.delayed() > 0 || self.workers.has_due() || self.returning.is_some()
     }
 
     /// Does what is due.
     #[inline]
     pub fn handle_timeouts(&mut self) {
-        if self.clients.delayed() > 0 || self.workers.has_due() {
+        if self.has_due() {
             self.expire();
             self.dispatch();
         }
@@ -131,6 +153,10 @@ impl Queue {
     /// outstanding: a REQ.
     pub fn client_joined(&mut self, client: PeerId, routing_id: &[u8], lock_step: bool) {
         self.clients.join(client, routing_id, lock_step);
+        if self.returning.is_some() {
+            self.note_client(client, routing_id, lock_step);
+            self.dispatch();
+        }
     }
 
     /// A client has sent a message.
@@ -147,10 +173,20 @@ impl Queue {
             AtLimit::Reject if self.is_full() => 0,
             AtLimit::Reject => self.policy.max_waiting_per_client.max(1),
         };
-        match self.clients.push(client, self.number, stack, &message, most) {
+        if self.returning.is_some() {
+            self.note_asks(client);
+        }
+        let pushed = self.clients.push(client, self.number, stack, &message, most);
+        if self.records.is_some() {
+            self.note_asked(client);
+        }
+        match pushed {
             Pushed::Waits => {}
             // A REQ that asks again has given up what it asked before.
-            Pushed::Replaces | Pushed::Unwanted => self.abandon(client),
+            Pushed::Replaces | Pushed::Unwanted => {
+                self.counters.abandoned += 1;
+                self.actions.push_back(Action::Release(client));
+            }
             Pushed::Refused(stack) => {
                 self.counters.rejected += 1;
                 self.report(Side::Frontend, client, Violation::Rejected);
@@ -162,30 +198,38 @@ impl Queue {
 
     /// A client has left. What it waits for is dropped.
     pub fn client_left(&mut self, client: PeerId) {
-        self.counters.abandoned += self.clients.leave(client) as u64;
+        self.note_leaves(client);
+        let dropped = self.clients.leave(client);
+        self.counters.abandoned += dropped.len() as u64;
+        dropped.iter().for_each(|request| self.note_ended(request.number));
     }
 
     /// A worker has connected. It gets nothing before it has said that it is ready, unless it was
     /// [adopted](Policy::adoption). `lock_step` says that it cannot send anything before it has been answered: a REQ.
     pub fn worker_joined(&mut self, worker: PeerId, routing_id: &Bytes, lock_step: bool) {
         self.workers.join(worker, routing_id, lock_step);
-        if lock_step && self.adopts_until.is_none_or(|until| self.now < until) {
+        let may_be_ready = self.adopts_until.is_none_or(|until| self.now < until);
+        if lock_step && (may_be_ready || self.is_assigned(routing_id)) {
             self.workers.expect(worker, self.now + SILENCE);
         }
     }
 
     /// A worker has left. The request it had goes to the next.
     pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) {
-        if let Some((name, request)) = self.workers.leave(worker) {
-            let cause = match reason {
-                // The system says so to who has sent bytes that the other end never read.
-                LeaveReason::Io(std::io::ErrorKind::ConnectionReset)
-                | LeaveReason::WriteTimeout => Cause::NotRead,
-                _ => Cause::Left,
-            };
-            self.lose_with(name, request, cause);
-            self.dispatch();
+        let cause = match reason {
+            // The system says so to who has sent bytes that the other end never read.
+            LeaveReason::Io(std::io::ErrorKind::ConnectionReset) | LeaveReason::WriteTimeout => {
+                Cause::NotRead
+            }
+            _ => Cause::Left,
+        };
+        if self.returning.is_some() {
+            self.lose_assigned(&self.workers.name(worker), cause);
         }
+        if let Some((name, request)) = self.workers.leave(worker) {
+            self.lose_with(name, request, cause);
+        }
+        self.dispatch();
     }
 
     /// A request could not be sent to its worker, which must have left. It has cost no attempt.
@@ -236,22 +280,23 @@ impl Queue {
         self.holds = holds;
     }
 
-    /// Requests that wait for a worker, those whose pause is not over included.
+    /// Requests that wait for a worker, [delayed](Self::delayed) ones included.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.clients.waiting()
+        self.clients.waiting() + self.returning.as_ref().map_or(0, |returning| returning.waiting())
     }
 
-    /// Requests that were lost with more than one worker and wait for the end of a pause.
+    /// Requests that were lost with more than one worker and wait for the end of a pause, and those of an earlier queue
+    /// that wait for their client.
     #[must_use]
     pub fn delayed(&self) -> usize {
-        self.clients.delayed()
+        self.clients.delayed() + self.returning.as_ref().map_or(0, |returning| returning.waiting())
     }
 
-    /// Requests that a worker has.
+    /// Requests that a worker has, or may have since an earlier queue.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.workers.busy()
+        self.workers.busy() + self.returning.as_ref().map_or(0, |returning| returning.in_flight())
     }
 
     /// Workers that wait for a request.
@@ -273,15 +318,29 @@ impl Queue {
             && self.workers.idle() > 0
             && let Some(request) = self.clients.next()
         {
+            let number = request.number;
             let sent = self.workers.hand_out(request, self.now, self.policy.lease);
-            self.actions.extend(sent.map(|(worker, message)| Action::Dispatch(worker, message)));
+            if let Some((worker, message)) = sent {
+                if self.records.is_some() {
+                    self.note_handed_out(number, worker);
+                }
+                self.actions.push_back(Action::Dispatch(worker, message));
+            }
         }
     }
 
-    /// Nobody waits for the reply to a request of this client any more.
-    fn abandon(&mut self, client: PeerId) {
+    /// Nobody waits for the reply to this request any more.
+    fn abandon(&mut self, request: &Request) {
         self.counters.abandoned += 1;
-        self.actions.push_back(Action::Release(client));
+        self.note_ended(request.number);
+        self.release(request.client);
+    }
+
+    /// A request of this client no longer counts.
+    fn release(&mut self, client: PeerId) {
+        if client != PeerId::NOBODY {
+            self.actions.push_back(Action::Release(client));
+        }
     }
 
     fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {

@@ -11,7 +11,8 @@ use zmtp::{BindError, ConfigError, Endpoint, LeaveReason, Monitor, PeerEvent, Ro
 
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::queue::{Action, Counters, DeadLetter, Queue, Side, Violation};
+use crate::journal::{Journal, JournalError};
+use crate::queue::{Action, Counters, DeadLetter, Queue, Replay, Restored, Side, Violation};
 use crate::report::{Report, Reports};
 use crate::timer::{Timer, now};
 
@@ -59,7 +60,7 @@ impl From<BindError> for StartError {
 }
 
 /// How a broker ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Requests that no worker had been given.
@@ -68,6 +69,8 @@ pub struct Outcome {
     pub in_flight: usize,
     /// What happened in all.
     pub counters: Counters,
+    /// Why it could not go on.
+    pub failure: Option<JournalError>,
 }
 
 /// A queue that listens.
@@ -80,6 +83,8 @@ pub struct Broker {
     /// Requests are left in the frontend, because too many wait.
     holds: bool,
     drain: Duration,
+    max_message_size: usize,
+    journal: Option<Journal>,
     batch: Batch,
     reports: Reports,
     dead_letters: OnDeadLetter,
@@ -120,6 +125,8 @@ impl Broker {
             queue: Queue::new(config.policy, now()),
             holds: false,
             drain: config.drain,
+            max_message_size: config.max_message_size,
+            journal: None,
             batch: Batch::default(),
             reports: Reports::default(),
             dead_letters: Box::new(|_| {}),
@@ -158,37 +165,62 @@ impl Broker {
         self
     }
 
+    /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
+    /// [ends](Outcome::failure).
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be begun anew, or cannot hold messages as large as they may be.
+    pub fn with_journal(
+        mut self,
+        mut journal: Journal,
+        replay: Replay,
+    ) -> Result<(Self, Restored), JournalError> {
+        journal.check_message_size(self.max_message_size)?;
+        let restored = self.queue.restore(replay);
+        self.queue.keep_records();
+        journal.begin_anew(&self.queue.snapshot())?;
+        self.journal = Some(journal);
+        Ok((self, restored))
+    }
+
     /// Carries requests and replies until `shutdown` is done. Then hands out no more requests, waits
-    /// for those that workers have, and closes both sockets.
+    /// for those that workers have, and closes both sockets. With a journal, those that are left go on with the next
+    /// broker that has it.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the broker ends at once.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
-        tokio::select! {
+        let mut failure = tokio::select! {
             biased;
-            () = shutdown => {}
-            () = self.carry(|_| false) => {}
+            () = shutdown => None,
+            result = self.carry(|_| false) => result.err(),
+        };
+        if failure.is_none() {
+            self.queue.drain();
+            let drain = self.drain;
+            // Too late or done, what is left is told below.
+            let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
+            let written = self.journal.as_mut().map_or(Ok(()), Journal::write);
+            failure = drained.unwrap_or(Ok(())).and(written).err();
         }
-        self.queue.drain();
-        let drain = self.drain;
-        // Too late or done, what is left is told below.
-        let _ = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
         let outcome = Outcome {
             waiting: self.queue.waiting(),
             in_flight: self.queue.in_flight(),
             counters: self.queue.counters(),
+            failure,
         };
         tokio::join!(self.frontend.close(), self.backend.close());
         outcome
     }
 
     /// Carries requests and replies until `done` says so.
-    async fn carry(&mut self, done: impl Fn(&Queue) -> bool) {
+    async fn carry(&mut self, done: impl Fn(&Queue) -> bool) -> Result<(), JournalError> {
         let mut events = (Vec::new(), Vec::new());
         let mut timer = Timer::default();
         while !done(&self.queue) {
-            poll_fn(|cx| self.poll_events(cx, &mut events, &mut timer)).await;
+            poll_fn(|cx| self.poll_events(cx, &mut events, &mut timer)).await?;
             self.queue.set_time(now());
             // Workers first: who becomes idle now may serve what comes next.
             for event in events.0.drain(..) {
@@ -198,13 +230,14 @@ impl Broker {
                 self.queue_frontend(event);
             }
             self.queue.handle_timeouts();
-            self.act();
+            self.act()?;
             let holds = self.queue.holds_requests();
             if holds != self.holds {
                 self.holds = holds;
                 self.frontend.hold_messages(holds);
             }
         }
+        Ok(())
     }
 
     fn poll_events(
@@ -212,13 +245,16 @@ impl Broker {
         cx: &mut Context<'_>,
         events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
         timer: &mut Timer,
-    ) -> Poll<()> {
+    ) -> Poll<Result<(), JournalError>> {
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
-        timer.poll(cx, self.queue.next_timeout())
+        if let Some(journal) = &mut self.journal {
+            journal.write()?;
+        }
+        timer.poll(cx, self.queue.next_timeout()).map(Ok)
     }
 
     fn queue_backend(&mut self, event: PeerEvent) {
@@ -251,7 +287,7 @@ impl Broker {
     }
 
     /// Carries out what the queue has decided, all of it together.
-    fn act(&mut self) {
+    fn act(&mut self) -> Result<(), JournalError> {
         loop {
             while let Some(action) = self.queue.next_action() {
                 match action {
@@ -273,15 +309,32 @@ impl Broker {
                     }
                 }
             }
+            if self.journal.is_some() {
+                self.keep()?;
+            }
             let retry = self.batch.deliver(&self.frontend, &self.backend, &mut self.queue);
             for client in self.batch.full.drain(..) {
                 self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
                 self.frontend.disconnect_peer(client);
             }
+            if let Some(journal) = &mut self.journal {
+                journal.note_carried_out();
+                if journal.is_long() {
+                    journal.begin_anew(&self.queue.snapshot())?;
+                }
+            }
             if !retry {
-                return;
+                return Ok(());
             }
         }
+    }
+
+    /// Keeps what the next broker has to know before anything follows from it.
+    #[cold]
+    fn keep(&mut self) -> Result<(), JournalError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        self.queue.take_records().for_each(|record| journal.add(&record));
+        journal.write_urgent()
     }
 }
 

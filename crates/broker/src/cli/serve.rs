@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use broker::{AtLimit, OnWorkerLoss, Policy};
+use broker::{AtLimit, Durability, OnWorkerLoss, Policy};
 use bytes::Bytes;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -42,6 +42,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     losses: Losses,
     #[command(flatten)]
+    pub(crate) start: Start,
+    #[command(flatten)]
     room: Room,
 }
 
@@ -67,14 +69,34 @@ struct Losses {
     #[arg(long, value_name = "N", default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_strikes: u32,
-    /// How long after the start REQ workers that connect and stay silent are taken for ready, for they said so before
-    /// this queue was killed; 0 for not at all.
-    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
-          value_parser = parse_seconds)]
-    adoption: Duration,
     /// What a client gets as its reply when its request is given up or rejected; nothing if not given.
     #[arg(long, value_name = "TEXT")]
     error_reply: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "When this queue is killed and started again")]
+pub(crate) struct Start {
+    /// Keep requests in this directory, so that those of clients with a name go on; without it they are lost.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) journal: Option<PathBuf>,
+    /// When a request is safe: once the system has it, or once the disk has it, which survives the machine.
+    #[arg(long, value_name = "WHAT", default_value = "os", requires = "journal",
+          value_parser = PossibleValuesParser::new(["os", "fsync"]).map(durability))]
+    pub(crate) durability: Durability,
+    /// How long to wait for a worker that had a request before the next one gets that.
+    #[arg(long, value_name = "S", default_value = "5", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
+    adoption_grace: Duration,
+    /// How long to wait for a client to come back for its reply.
+    #[arg(long, value_name = "S", default_value = "60", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
+    client_grace: Duration,
+    /// How long REQ workers that connect and stay silent are taken for ready, for they said so before; 0 for not at
+    /// all.
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
+          value_parser = parse_seconds)]
+    adoption: Duration,
 }
 
 #[derive(Args, Debug)]
@@ -107,6 +129,11 @@ fn on_worker_loss(text: String) -> OnWorkerLoss {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a parser of clap's maps values")]
+fn durability(text: String) -> Durability {
+    if text == "fsync" { Durability::Fsync } else { Durability::Os }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a parser of clap's maps values")]
 fn at_limit(text: String) -> AtLimit {
     if text == "reject" { AtLimit::Reject } else { AtLimit::Wait }
 }
@@ -114,7 +141,7 @@ fn at_limit(text: String) -> AtLimit {
 impl Serve {
     /// What the queue is to do.
     pub(crate) fn policy(&self) -> Policy {
-        let Self { losses, room, .. } = self;
+        let Self { losses, start, room, .. } = self;
         let number = |number| usize::try_from(number).unwrap_or(usize::MAX);
         Policy {
             on_worker_loss: losses.on_worker_loss,
@@ -122,7 +149,9 @@ impl Serve {
             max_attempts: losses.max_attempts,
             lease: losses.lease,
             max_strikes: losses.max_strikes,
-            adoption: losses.adoption,
+            adoption: start.adoption,
+            adoption_grace: start.adoption_grace,
+            client_grace: start.client_grace,
             error_reply: losses.error_reply.clone().map(Bytes::from),
             max_waiting: number(room.max_waiting),
             max_waiting_bytes: room.max_waiting_bytes,

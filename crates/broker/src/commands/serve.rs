@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, Counters, DeadLetter};
+use broker::{Broker, Config, Counters, DeadLetter, Journal, Restored};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zmtp::{Endpoint, Monitor, MonitorEvent};
 
@@ -22,7 +22,11 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     }
     let mut dead_letters =
         options.dead_letters.as_deref().map(|path| Writer::open(path)?.lock()).transpose()?;
-    let broker = Broker::bind(Config {
+    let start = &options.start;
+    let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
+    let journal = journal.transpose()?;
+    let keeps = journal.is_some();
+    let mut broker = Broker::bind(Config {
         policy: options.policy(),
         max_connections: max_connections(raise_descriptor_limit()),
         frontend: options.frontend,
@@ -35,6 +39,11 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     .await?
     .on_report(|report| note(report))
     .on_dead_letter(move |letter| note(given_up(letter, dead_letters.as_mut())));
+    if let Some((journal, replay, cut_off)) = journal {
+        let restored;
+        (broker, restored) = broker.with_journal(journal, replay)?;
+        tell_of_restored(&restored, cut_off);
+    }
     for monitor in broker.monitors() {
         tokio::spawn(tell_of_failed_accepts(monitor));
     }
@@ -63,11 +72,12 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
             let outcome = outcome?;
             let left = outcome.waiting + outcome.in_flight;
             if left > 0 {
-                note(format_args!("stopped with {} requests waiting and {} in flight",
+                let kept = if keeps { ", which the journal keeps" } else { "" };
+                note(format_args!("stopped with {} requests waiting and {} in flight{kept}",
                     outcome.waiting, outcome.in_flight));
             }
             note(summary(&outcome.counters));
-            Ok(ExitCode::SUCCESS)
+            outcome.failure.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
         }
         () = ask => Err("stopped at once".into()),
     }
@@ -75,19 +85,41 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
 
 /// What became of all requests, leaving out what did not happen.
 fn summary(counters: &Counters) -> String {
-    let Counters { requests, replies, given_up, dropped, rejected, abandoned, retries, .. } =
-        *counters;
+    let Counters {
+        requests, replies, given_up, dropped, rejected, abandoned, lost, retries, ..
+    } = *counters;
     let rare = [
         (given_up, "given up"),
         (dropped, "dropped with their workers"),
         (rejected, "rejected"),
         (abandoned, "whose clients left or asked anew"),
+        (lost, "whose clients cannot be known again"),
     ];
     let rare = rare.into_iter().filter(|(count, _)| *count > 0);
     let ends = std::iter::once((replies, "answered")).chain(rare);
     let ends: Vec<_> = ends.map(|(count, what)| format!("{count} {what}")).collect();
     let again = if retries > 0 { format!("; {retries} handed out again") } else { String::new() };
     format!("{requests} requests: {}{again}", ends.join(", "))
+}
+
+/// What the queue goes on with, and what it does not.
+fn tell_of_restored(restored: &Restored, cut_off: u64) {
+    let Restored { waiting, running, clients, lost, .. } = *restored;
+    if cut_off > 0 {
+        note(format_args!(
+            "the journal's last record was cut off, and its {cut_off} bytes are left out"
+        ));
+    }
+    if waiting + running > 0 {
+        note(format_args!(
+            "going on with {waiting} requests that waited and {running} that a worker had, of {clients} clients"
+        ));
+    }
+    if lost > 0 {
+        note(format_args!(
+            "{lost} requests are lost: their clients have no name that nobody else has, to know them again by"
+        ));
+    }
 }
 
 /// What there is to say of a request that was given up, once it is kept if it is to be.

@@ -30,7 +30,7 @@ impl Queue {
             was if is_ready => self.ready(worker, was, stack),
             Was::Doubtful(request) => self.answer_doubtful(worker, request, stack, message),
             Was::Late(owed) => self.answer_late(worker, owed, stack, message),
-            Was::Busy(_) | Was::Silent | Was::Idle => self.answer_unasked(worker, stack, &message),
+            Was::Busy(_) | Was::Silent | Was::Idle => self.answer_unasked(worker, stack, message),
         }
         self.dispatch();
     }
@@ -48,6 +48,7 @@ impl Queue {
         }
         // One that was taken for ready before it said so has done nothing wrong.
         let was_adopted = self.workers.speaks_up(worker);
+        self.requeue_assigned(worker);
         match was {
             Was::Silent | Was::Late(_) => self.workers.set_idle(worker, stack),
             Was::Idle if was_adopted => {}
@@ -141,10 +142,19 @@ impl Queue {
 
     /// A REQ that speaks up with a reply has been asked on a connection that was lost, and waits for something now.
     #[cold]
-    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>, message: &Message) {
+    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>, message: Message) {
         if self.workers.is_quarantined(worker, self.policy.max_strikes) {
             self.report(Side::Backend, worker, Violation::Quarantined);
-        } else if is_reply(message) && self.workers.is_new_and_waits(worker) {
+        } else if is_reply(&message)
+            && let Some(request) = self.take_assigned(&self.workers.name(worker))
+        {
+            // It has worked for the queue that was there before.
+            if let Some(request) = self.finish(request, message) {
+                self.counters.stale_replies += 1;
+                self.requeue(request);
+            }
+            self.workers.set_idle(worker, stack);
+        } else if is_reply(&message) && self.workers.is_new_and_waits(worker) {
             self.counters.stale_replies += 1;
             self.workers.set_idle(worker, stack);
         } else {
@@ -159,17 +169,16 @@ impl Queue {
         if !answers || reply.len() < 2 || reply.part(0) != Some(b"") {
             return Some(request);
         }
-        let wanted = self.clients.want(&request);
-        let Request { client, stack, .. } = request;
-        if !wanted {
-            self.abandon(client);
-            return None;
+        if !request.stack.is_empty() {
+            reply.prepend(&request.stack);
         }
-        if !stack.is_empty() {
-            reply.prepend(&stack);
+        if self.clients.want(&request) {
+            self.counters.replies += 1;
+            self.note_ended(request.number);
+            self.actions.push_back(Action::Reply(request.client, reply));
+        } else {
+            self.hold_reply(request, reply);
         }
-        self.counters.replies += 1;
-        self.actions.push_back(Action::Reply(client, reply));
         None
     }
 

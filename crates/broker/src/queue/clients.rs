@@ -25,10 +25,14 @@ pub(super) struct Clients {
     later: BTreeMap<(Instant, u64), Request>,
     waiting: usize,
     bytes: usize,
+    /// Connections so far.
+    connections: u64,
 }
 
 #[derive(Debug)]
 struct Client {
+    /// Which connection it is, of all.
+    connection: u64,
     /// The position of the last of its requests that was put in line, wherever that is now.
     latest: u64,
     lock_step: bool,
@@ -56,13 +60,15 @@ impl Clients {
     pub(super) fn join(&mut self, id: PeerId, label: &[u8], lock_step: bool) {
         let prefix = Message::copy_from(&[b"", label]);
         let behind = VecDeque::new();
-        let client = Client { latest: 0, lock_step, urgent: false, prefix, behind };
+        self.connections += 1;
+        let connection = self.connections;
+        let client = Client { connection, latest: 0, lock_step, urgent: false, prefix, behind };
         self.by_id.insert(id, client);
     }
 
-    /// Returns how many requests it waited for.
-    pub(super) fn leave(&mut self, id: PeerId) -> usize {
-        let Some(client) = self.by_id.remove(id) else { return 0 };
+    /// Returns the requests that it waited for.
+    pub(super) fn leave(&mut self, id: PeerId) -> Vec<Request> {
+        let Some(client) = self.by_id.remove(id) else { return Vec::new() };
         let mut dropped = Vec::from(client.behind);
         dropped.extend(self.line.remove(client.latest));
         if client.urgent {
@@ -78,7 +84,7 @@ impl Clients {
         for request in &dropped {
             self.note_gone(request);
         }
-        dropped.len()
+        dropped
     }
 
     fn close_gaps(&mut self) {
@@ -195,6 +201,24 @@ impl Clients {
             key.and_then(|key| self.later.remove(&key))
         };
         request.inspect(|request| self.note_gone(request))
+    }
+
+    /// All that wait, wherever they do.
+    pub(super) fn requests(&self) -> impl Iterator<Item = &Request> {
+        let behind = self.by_id.values().flat_map(|client| &client.behind);
+        self.urgent.iter().chain(self.line.iter()).chain(self.later.values()).chain(behind)
+    }
+
+    /// The last request of a client, if it waits.
+    pub(super) fn last(&self, id: PeerId) -> Option<&Request> {
+        let client = self.by_id.get(id)?;
+        let urgent = self.urgent.iter().find(|request| client.urgent && request.client == id);
+        client.behind.back().or(urgent).or_else(|| self.line.get(client.latest))
+    }
+
+    /// Which connection a client is; 0 if it is not there.
+    pub(super) fn connection(&self, id: PeerId) -> u64 {
+        self.by_id.get(id).map_or(0, |client| client.connection)
     }
 
     pub(super) fn next(&mut self) -> Option<Request> {

@@ -3,11 +3,11 @@
 /// What has happened so far, in numbers.
 ///
 /// Each request ends in one way, so at any time
-/// `requests = replies + given_up + dropped + rejected + abandoned + waiting + in flight`.
+/// `requests = replies + given_up + dropped + rejected + abandoned + lost + waiting + in flight`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Requests received.
+    /// Requests received, and those that an earlier queue left.
     pub requests: u64,
     /// Replies passed on to their clients.
     pub replies: u64,
@@ -19,6 +19,8 @@ pub struct Counters {
     pub rejected: u64,
     /// Requests dropped because their client had left or asked anew.
     pub abandoned: u64,
+    /// Requests of an earlier queue whose client cannot be known again.
+    pub lost: u64,
     /// Error replies, for requests that were given up or rejected.
     pub errors: u64,
     /// Times that requests were left where they were, because as many waited as may.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::request::Request;
+use super::request::{Request, is_made_up};
 
 /// So many replies in a row that could be to either are enough: for the next to be to an earlier request, that would have
 /// had to cross a reply so many times.
@@ -105,9 +105,4 @@ impl Doubt {
     pub(super) fn is_over(&self) -> bool {
         !self.unknown && self.sent.is_empty()
     }
-}
-
-/// Whether a client without a name is called so.
-fn is_made_up(name: &[u8]) -> bool {
-    name.first() == Some(&0)
 }

@@ -38,6 +38,15 @@ impl Line {
         self.place(position)?.as_mut()
     }
 
+    pub(super) fn get(&self, position: u64) -> Option<&Request> {
+        let at = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        self.places.get(at)?.as_ref()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Request> {
+        self.places.iter().flatten()
+    }
+
     pub(super) fn remove(&mut self, position: u64) -> Option<Request> {
         let request = self.place(position)?.take()?;
         self.gaps += 1;

@@ -31,16 +31,16 @@ impl Queue {
 
     #[cold]
     pub(super) fn lose_with(&mut self, worker: Bytes, mut request: Request, cause: Cause) {
-        let client = request.client;
-        if !self.clients.want(&request) {
-            return self.abandon(client);
+        if !self.is_wanted(&request) {
+            return self.abandon(&request);
         }
         let (attempts, kills) = request.note_loss(Loss { worker, cause, at: self.now });
         let reaches = |count, most: u32| count >= most.max(1) as usize;
         match self.policy.on_worker_loss {
             OnWorkerLoss::Drop => {
                 self.counters.dropped += 1;
-                self.actions.push_back(Action::Release(client));
+                self.note_ended(request.number);
+                self.release(request.client);
             }
             OnWorkerLoss::Fail => self.give_up(request, GaveUp::Fails),
             OnWorkerLoss::Requeue if reaches(kills, self.policy.max_worker_kills) => {
@@ -51,44 +51,59 @@ impl Queue {
             }
             OnWorkerLoss::Requeue => {
                 self.counters.retries += 1;
-                match pause(attempts) {
-                    None => self.clients.push_urgent(request),
-                    Some(pause) => self.clients.push_later(request, self.now + pause),
-                }
+                self.put_back(request, pause(attempts));
             }
+        }
+    }
+
+    /// A request waits again, behind its client if that is not there.
+    fn put_back(&mut self, request: Request, pause: Option<Duration>) {
+        match pause {
+            _ if request.client == PeerId::NOBODY => self.await_client(request),
+            None => self.clients.push_urgent(request),
+            Some(pause) => self.clients.push_later(request, self.now + pause),
         }
     }
 
     /// A request that no worker has seen, as far as is known, is put in line again. That is no attempt.
     #[cold]
     pub(super) fn requeue(&mut self, request: Request) {
-        if self.clients.want(&request) {
+        if self.is_wanted(&request) {
             self.counters.retries += 1;
-            self.clients.push_urgent(request);
+            self.put_back(request, None);
         } else {
-            self.abandon(request.client);
+            self.abandon(&request);
         }
     }
 
     fn give_up(&mut self, request: Request, reason: GaveUp) {
         self.counters.given_up += 1;
+        self.note_ended(request.number);
         let letter = DeadLetter { reason, ..DeadLetter::from(request) };
-        let (client, stack) = (letter.peer, letter.stack.clone());
+        let (client, name, stack) = (letter.peer, letter.client.clone(), letter.stack.clone());
         self.actions.push_back(Action::GiveUp(Box::new(letter)));
+        if client == PeerId::NOBODY {
+            let reply = self.error_reply(&stack);
+            return self.hold_error(&name, reply);
+        }
         self.answer_with_error(client, &stack);
     }
 
     /// Sends a client an error instead of a reply, if that is wanted. Its request no longer counts.
     #[cold]
     pub(super) fn answer_with_error(&mut self, client: PeerId, stack: &[Bytes]) {
-        let Some(error) = &self.policy.error_reply else {
-            self.actions.push_back(Action::Release(client));
-            return;
-        };
+        match self.error_reply(stack) {
+            None => self.release(client),
+            Some(reply) => self.actions.push_back(Action::Reply(client, reply)),
+        }
+    }
+
+    fn error_reply(&mut self, stack: &[Bytes]) -> Option<Message> {
+        let error = self.policy.error_reply.as_ref()?;
         self.counters.errors += 1;
         let mut reply = Message::copy_from(&[&b""[..], error]);
         reply.prepend(stack);
-        self.actions.push_back(Action::Reply(client, reply));
+        Some(reply)
     }
 
     /// Requests whose pause is over are put in line, those whose lease is over are taken from their workers, and workers
@@ -99,15 +114,25 @@ impl Queue {
             if self.clients.want(&request) {
                 self.clients.push_urgent(request);
             } else {
-                self.abandon(request.client);
+                self.abandon(&request);
             }
         }
         while let Some((worker, request)) = self.workers.take_due(self.now) {
             self.report(Side::Backend, worker, Violation::LeaseOver);
             self.lose(worker, request, Cause::LeaseOver);
         }
-        while self.workers.adopt(self.now) {
-            self.counters.adopted += 1;
+        while let Some(worker) = self.workers.next_silent(self.now) {
+            match self.take_assigned(&self.workers.name(worker)) {
+                Some(request) if self.draining => self.requeue(request),
+                Some(request) => self.hand_out_again(worker, request),
+                None => {
+                    self.counters.adopted += 1;
+                    self.workers.adopt(worker);
+                }
+            }
+        }
+        if self.returning.is_some() {
+            self.expire_returning();
         }
     }
 }

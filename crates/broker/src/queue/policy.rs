@@ -15,6 +15,8 @@ use bytes::Bytes;
 /// | [`lease`](Self::lease) | none |
 /// | [`max_strikes`](Self::max_strikes) | 3 |
 /// | [`adoption`](Self::adoption) | 10 s |
+/// | [`adoption_grace`](Self::adoption_grace) | 5 s |
+/// | [`client_grace`](Self::client_grace) | 60 s |
 /// | [`max_waiting`](Self::max_waiting) | 100,000 requests |
 /// | [`max_waiting_bytes`](Self::max_waiting_bytes) | 512 MiB |
 /// | [`max_waiting_per_client`](Self::max_waiting_per_client) | 1,000 requests |
@@ -44,6 +46,11 @@ pub struct Policy {
     /// for that one and is trusted only where it cannot be; otherwise its request goes to the next worker. Zero for not
     /// at all.
     pub adoption: Duration,
+    /// How long after its start a [restored](crate::Queue::restore) queue waits for a worker that had a request
+    /// before the next worker gets that.
+    pub adoption_grace: Duration,
+    /// How long after its start a restored queue waits for clients that had asked something before that is forgotten.
+    pub client_grace: Duration,
     /// Requests that wait for a worker, of all clients together. At least 1.
     pub max_waiting: usize,
     /// Bytes of them. At least 1.
@@ -68,6 +75,8 @@ impl Default for Policy {
             lease: None,
             max_strikes: 3,
             adoption: Duration::from_secs(10),
+            adoption_grace: Duration::from_secs(5),
+            client_grace: Duration::from_secs(60),
             max_waiting: 100_000,
             max_waiting_bytes: 512 << 20,
             max_waiting_per_client: 1000,

@@ -6,6 +6,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+use super::record::Asked;
+
 /// A request as it waits or runs.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
@@ -20,7 +22,7 @@ pub(super) struct Request {
     pub(super) stack: Vec<Bytes>,
     /// `[] C [] body...`, as a worker gets it behind its own stack.
     pub(super) message: Message,
-    /// The attempts that brought no reply, if there was one.
+    /// The attempts that brought no reply, if there was one, or if it was an earlier queue's.
     pub(super) past: Option<Box<Past>>,
 }
 
@@ -36,6 +38,11 @@ impl Request {
         self.message.part(1).unwrap_or_default()
     }
 
+    /// Whether its client has chosen a name itself: others have a new one on each connection.
+    pub(super) fn has_named_client(&self) -> bool {
+        !is_made_up(self.client_name())
+    }
+
     /// Whether this is `[] C [] reply...` for its client.
     pub(super) fn is_answered_by(&self, reply: &Message) -> bool {
         let front = [0, 2].map(|i| reply.part(i));
@@ -48,6 +55,11 @@ impl Request {
         losses.push(loss);
         (losses.len(), losses.iter().filter(|loss| loss.cause.is_kill()).count())
     }
+}
+
+/// Whether a peer without a name is called so.
+pub(super) fn is_made_up(name: &[u8]) -> bool {
+    name.first() == Some(&0)
 }
 
 /// An attempt that brought no reply.
@@ -103,7 +115,7 @@ impl fmt::Display for Cause {
 pub struct DeadLetter {
     /// Which request it is, of all since the start.
     pub number: u64,
-    /// Its client's connection.
+    /// Its client's connection; [`PeerId::NOBODY`] if that is not back.
     pub peer: PeerId,
     /// What its client is called.
     pub client: Bytes,
@@ -136,6 +148,15 @@ impl fmt::Display for GaveUp {
             Self::Attempts => "too many attempts brought no reply",
             Self::Fails => "its worker brought no reply",
         })
+    }
+}
+
+impl From<Asked> for Request {
+    /// Of a client that is not there yet. As one that was handed out in vain, it comes before those asked since.
+    fn from(asked: Asked) -> Self {
+        let Asked { number, lock_step, stack, message, .. } = asked;
+        let (client, past) = (PeerId::NOBODY, Some(Box::default()));
+        Self { number, client, position: 0, lock_step, stack, message, past }
     }
 }
 

@@ -139,6 +139,21 @@ impl Workers {
         self.by_id.get(id).map(|worker| worker.name.clone()).unwrap_or_default()
     }
 
+    /// The requests that workers have, and what these are called.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&Bytes, &Request)> {
+        self.by_id.values().filter_map(|worker| match &worker.state {
+            State::Busy(request) => Some((&worker.name, request)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn requests_mut(&mut self) -> impl Iterator<Item = &mut Request> {
+        self.by_id.values_mut().filter_map(|worker| match &mut worker.state {
+            State::Busy(request) => Some(request),
+            _ => None,
+        })
+    }
+
     /// A busy worker that was interrupted goes on with its request.
     pub(super) fn go_on(&mut self, id: PeerId, request: Request) {
         if let Some(worker) = self.by_id.get_mut(id) {
@@ -194,19 +209,23 @@ impl Workers {
         self.newcomers.push_back((until, id));
     }
 
-    /// Takes the next worker that has been silent for long enough for ready. Says whether there was one.
-    pub(super) fn adopt(&mut self, now: Instant) -> bool {
+    /// The next worker that has been silent for long enough.
+    pub(super) fn next_silent(&mut self, now: Instant) -> Option<PeerId> {
         while let Some(&(_, id)) = self.newcomers.front().filter(|(until, _)| *until <= now) {
             self.newcomers.pop_front();
             if self.is_new_and_waits(id) {
-                self.set_idle(id, Vec::new());
-                if let Some(worker) = self.by_id.get_mut(id) {
-                    worker.doubt = Some(Box::new(Doubt::of_unknown()));
-                }
-                return true;
+                return Some(id);
             }
         }
-        false
+        None
+    }
+
+    /// Takes a silent worker for ready.
+    pub(super) fn adopt(&mut self, id: PeerId) {
+        self.set_idle(id, Vec::new());
+        if let Some(worker) = self.by_id.get_mut(id) {
+            worker.doubt = Some(Box::new(Doubt::of_unknown()));
+        }
     }
 
     /// Counts a message that a worker should not have sent. One too many, and it is no longer idle.
@@ -249,6 +268,18 @@ impl Workers {
         lease: Option<Duration>,
     ) -> Option<(PeerId, Message)> {
         let id = self.idle.pop_front()?;
+        Some((id, self.give(id, request, now, lease)?))
+    }
+
+    /// Gives a request to a worker that is not busy. Returns what it is to be sent.
+    #[inline]
+    pub(super) fn give(
+        &mut self,
+        id: PeerId,
+        request: Request,
+        now: Instant,
+        lease: Option<Duration>,
+    ) -> Option<Message> {
         let worker = self.by_id.get_mut(id)?;
         let mut message = request.message.clone();
         if !worker.stack.is_empty() {
@@ -259,7 +290,7 @@ impl Workers {
         if lease.is_some() || worker.until.is_some() || worker.doubt.is_some() {
             self.lease(id, now, lease);
         }
-        Some((id, message))
+        Some(message)
     }
 
     /// The request that a worker has been given is taken back after a time.

@@ -1,6 +1,7 @@
 //! The program from the outside: what it prints, how it ends, what it does with nonsense.
 
 mod dead_letters;
+mod journal;
 mod patience;
 mod stopped;
 mod support;

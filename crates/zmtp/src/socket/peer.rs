@@ -17,6 +17,9 @@ pub struct PeerId {
 }
 
 impl PeerId {
+    /// No connection of any socket: for tables in which a peer has a place while it is not there.
+    pub const NOBODY: Self = Self { slot: u32::MAX, generation: u32::MAX };
+
     /// A small number that no other peer of the socket has at the same time: an index for a table
     /// beside the socket. The number is given again once the peer has left.
     #[must_use]

@@ -1,0 +1,228 @@
+//! [`Journal`]: the records of a queue in a file, for the next one to go on.
+//!
+//! ```text
+//! DIR/journal      what is read at the start, and appended to
+//! DIR/journal.new  what is left of it, put in its place when it has grown long
+//! DIR/lock         held by the one process that writes there
+//!
+//! journal:  "lruqueue" version record...
+//! record:   size  size inverted  CRC-32 of the payload  payload      numbers of 4 bytes, the lowest first
+//! ```
+//!
+//! A record that was cut off at the end was never acted on and is left out. Whatever else does not fit is an error.
+
+mod encoding;
+mod error;
+mod reading;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::queue::{Record, Replay};
+use encoding::encode;
+pub use error::{JournalError, Trouble};
+use reading::read;
+
+const MAGIC: &[u8] = b"lruqueue";
+const VERSION: u32 = 1;
+
+/// Bytes of a message that a journal can hold.
+const MESSAGE_MAX: usize = 1 << 30;
+
+/// In front of a payload.
+const HEAD: usize = 12;
+
+/// Only the owner sees what clients have sent.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// A journal is begun anew when it is as long as this, and some times as long as it was when it was begun.
+const LONG: u64 = 64 << 20;
+const TIMES_LONGER: u64 = 4;
+
+/// A buffer that is not worth being given back.
+const BUFFER_KEPT: usize = 1 << 20;
+
+/// When what is written to a journal is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "whoever chooses names them all")]
+pub enum Durability {
+    /// As soon as the system has it: it survives the process, but not the machine.
+    Os,
+    /// Once the disk has it: it survives the machine, and costs a wait for the disk for each batch of requests.
+    Fsync,
+}
+
+/// The records of a queue in a file. Another process cannot write there at the same time.
+///
+/// What a [`Broker`](crate::Broker) has in its [journal](crate::Broker::with_journal) goes on after it was killed, for
+/// clients and workers that have names of their own.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    durability: Durability,
+    /// Bytes in the file, and when it was begun.
+    size: u64,
+    begun_with: u64,
+    /// Encoded records that are not written yet, and whether something waits for that.
+    pending: Vec<u8>,
+    urgent: bool,
+    /// Requests that have ended in what is carried out next.
+    ended: Vec<u64>,
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens a journal in a directory, which is made if it does not exist. Returns what is left of what was in it, and how
+    /// many bytes at its end were cut off.
+    ///
+    /// # Errors
+    ///
+    /// A [`JournalError`] if another process has it, if the file is not a journal or damaged, and for those of the system.
+    /// Nothing is changed then.
+    pub fn open(
+        directory: &Path,
+        durability: Durability,
+    ) -> Result<(Self, Replay, u64), JournalError> {
+        let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
+        made.map_err(|error| JournalError::io(directory, &error))?;
+        let lock = lock(&directory.join("lock"))?;
+        let path = directory.join("journal");
+        let (replay, cut_off) = match File::open(&path) {
+            Ok(file) => read(&path, file)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                put_in_place(&path, &[])?;
+                (Replay::default(), 0)
+            }
+            Err(error) => return Err(JournalError::io(&path, &error)),
+        };
+        let file = OpenOptions::new().append(true).open(&path);
+        let file = file.map_err(|error| JournalError::io(&path, &error))?;
+        let journal = Self {
+            path,
+            file,
+            durability,
+            size: 0,
+            begun_with: 0,
+            pending: Vec::new(),
+            urgent: false,
+            ended: Vec::new(),
+            _lock: lock,
+        };
+        Ok((journal, replay, cut_off))
+    }
+
+    /// Whether messages of so many bytes can be kept.
+    pub(crate) fn check_message_size(&self, size: usize) -> Result<(), JournalError> {
+        let fits = size <= MESSAGE_MAX;
+        if fits { Ok(()) } else { Err(JournalError::new(&self.path, Trouble::MessageSize(size))) }
+    }
+
+    /// Takes a record. That a request has ended is kept only after it was [carried out](Self::note_carried_out).
+    pub(crate) fn add(&mut self, record: &Record) {
+        if let Record::Ended { number } = record {
+            self.ended.push(*number);
+        } else {
+            encode(record, &mut self.pending);
+            self.urgent = true;
+        }
+    }
+
+    /// What has to be kept before the next actions are carried out is, if there is anything.
+    #[inline]
+    pub(crate) fn write_urgent(&mut self) -> Result<(), JournalError> {
+        if self.urgent { self.write() } else { Ok(()) }
+    }
+
+    /// All that follows from the records so far has been done.
+    pub(crate) fn note_carried_out(&mut self) {
+        for number in self.ended.drain(..) {
+            encode(&Record::Ended { number }, &mut self.pending);
+        }
+    }
+
+    /// Writes all there is.
+    pub(crate) fn write(&mut self) -> Result<(), JournalError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut written = self.file.write_all(&self.pending);
+        if self.urgent && self.durability == Durability::Fsync {
+            written = written.and_then(|()| self.file.sync_data());
+        }
+        written.map_err(|error| JournalError::io(&self.path, &error))?;
+        self.size += self.pending.len() as u64;
+        self.urgent = false;
+        self.pending.clear();
+        self.pending.shrink_to(BUFFER_KEPT);
+        Ok(())
+    }
+
+    /// Whether the journal is to be begun anew.
+    pub(crate) fn is_long(&self) -> bool {
+        self.size > LONG + TIMES_LONGER * self.begun_with
+    }
+
+    /// Puts these records in the place of all that there were. If that fails, the journal is as it was.
+    pub(crate) fn begin_anew(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        let (file, size) = put_in_place(&self.path, records)?;
+        (self.file, self.size, self.begun_with) = (file, size, size);
+        Ok(())
+    }
+}
+
+/// Makes a journal of these records, safe on the disk. Returns it, to be appended to, and its size.
+fn put_in_place(path: &Path, records: &[Record]) -> Result<(File, u64), JournalError> {
+    let new = path.with_extension("new");
+    let (file, size) = write_new(&new, records).map_err(|error| JournalError::io(&new, &error))?;
+    let moved = std::fs::rename(&new, path).and_then(|()| sync_directory(path));
+    moved.map_err(|error| JournalError::io(path, &error))?;
+    Ok((file, size))
+}
+
+fn lock(path: &Path) -> Result<File, JournalError> {
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
+    let file = opened.map_err(|error| JournalError::io(path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::new(path, Trouble::InUse)),
+        Err(TryLockError::Error(error)) => Err(JournalError::io(path, &error)),
+    }
+}
+
+fn write_new(path: &Path, records: &[Record]) -> io::Result<(File, u64)> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().append(true).create_new(true).mode(FILE_MODE).open(path)?;
+    let mut buffer = [MAGIC, &VERSION.to_le_bytes()].concat();
+    let mut size = 0;
+    for record in records {
+        encode(record, &mut buffer);
+        if buffer.len() >= BUFFER_KEPT {
+            file.write_all(&buffer)?;
+            size += buffer.len() as u64;
+            buffer.clear();
+        }
+    }
+    file.write_all(&buffer)?;
+    size += buffer.len() as u64;
+    file.sync_all()?;
+    Ok((file, size))
+}
+
+/// The new name is safe as well.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
+
+#[cfg(test)]
+mod tests {}

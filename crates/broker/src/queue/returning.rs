@@ -1,0 +1,344 @@
+//! What an earlier queue left: requests of clients that are not back yet, and of workers that may be at them still.
+//!
+//! ```text
+//! client:  absent --connects--> back --silent for a second--> it waits: its requests are put in line
+//!                                '--speaks--> it has given up what it asked before
+//!
+//! worker:  absent --connects--> back --silent for a second--> it is given its request again
+//!                                '--READY--> its request goes to the next, '--reply--> that is passed on
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+use super::action::Action;
+use super::replay::{Replay, Unended};
+use super::request::{Cause, Request, is_made_up};
+use super::{Queue, SILENCE};
+
+/// Clients and workers that may come back. Their requests belong to [`PeerId::NOBODY`] until the client is known.
+#[derive(Debug)]
+pub(super) struct Returning {
+    clients: BTreeMap<Bytes, Absent>,
+    /// Clients that are back, and that silence will settle.
+    back: BTreeMap<PeerId, Bytes>,
+    /// Until when they have to be silent, in this order.
+    silent_until: VecDeque<(Instant, PeerId)>,
+    /// By worker, the request that it had.
+    running: BTreeMap<Bytes, Request>,
+    workers_until: Option<Instant>,
+    clients_until: Option<Instant>,
+}
+
+/// A client that has not been heard of.
+#[derive(Debug, Default)]
+struct Absent {
+    lock_step: bool,
+    /// Its last connection, if it is back.
+    back: Option<PeerId>,
+    waiting: Vec<Request>,
+    /// What was answered meanwhile.
+    held: Vec<(Request, Message)>,
+    /// Error replies.
+    errors: Vec<Message>,
+}
+
+/// What a queue goes on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Restored {
+    /// Requests that wait for their client, and then for a worker.
+    pub waiting: usize,
+    /// Requests that a worker had, which may bring the reply.
+    pub running: usize,
+    /// The clients whose requests these are.
+    pub clients: usize,
+    /// Requests of clients that cannot be known again: they have no name of their own, or one that others had as well.
+    pub lost: usize,
+}
+
+impl Returning {
+    pub(super) fn waiting(&self) -> usize {
+        self.clients.values().map(|client| client.waiting.len()).sum()
+    }
+
+    /// Those that are answered count until their client has the reply.
+    pub(super) fn in_flight(&self) -> usize {
+        let held: usize = self.clients.values().map(|client| client.held.len()).sum();
+        self.running.len() + held
+    }
+
+    /// All of them, and who had it.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&Request, Option<&Bytes>)> {
+        let running = self.running.iter().map(|(name, request)| (request, Some(name)));
+        let clients = self.clients.values().flat_map(|client| {
+            let held = client.held.iter().map(|(request, _)| request);
+            client.waiting.iter().chain(held).map(|request| (request, None))
+        });
+        running.chain(clients)
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let silent_until = self.silent_until.front().map(|&(until, _)| until);
+        let workers = self.workers_until.filter(|_| !self.running.is_empty());
+        let clients = self.clients_until.filter(|_| !self.clients.is_empty());
+        [silent_until, workers, clients].into_iter().flatten().min()
+    }
+
+    /// Takes the next client that has been silent for long enough.
+    fn take_silent(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
+        while let Some(&(_, client)) = self.silent_until.front().filter(|(until, _)| *until <= now)
+        {
+            self.silent_until.pop_front();
+            if let Some(name) = self.back.remove(&client) {
+                return Some((client, name));
+            }
+        }
+        None
+    }
+}
+
+impl Queue {
+    /// Goes on with what an earlier queue left. To be called before anybody joins.
+    pub fn restore(&mut self, replay: Replay) -> Restored {
+        self.number = self.number.max(replay.last());
+        let mut returning = Returning {
+            clients: BTreeMap::new(),
+            back: BTreeMap::new(),
+            silent_until: VecDeque::new(),
+            running: BTreeMap::new(),
+            workers_until: self.now.checked_add(self.policy.adoption_grace),
+            clients_until: self.now.checked_add(self.policy.client_grace),
+        };
+        let mut restored = Restored::default();
+        for (name, requests) in replay.by_client() {
+            self.counters.requests += requests.len() as u64;
+            if is_made_up(&name) || are_of_several(&requests) {
+                restored.lost += requests.len();
+                continue;
+            }
+            let client = returning.clients.entry(name).or_default();
+            for Unended { asked, worker } in requests {
+                client.lock_step = asked.lock_step;
+                match worker {
+                    Some(worker) => drop(returning.running.insert(worker, Request::from(asked))),
+                    None => client.waiting.push(Request::from(asked)),
+                }
+            }
+        }
+        restored.waiting = returning.waiting();
+        restored.running = returning.running.len();
+        restored.clients = returning.clients.len();
+        self.counters.lost += restored.lost as u64;
+        self.returning = Some(Box::new(returning));
+        self.forget_returning_if_over();
+        restored
+    }
+
+    /// Whether anybody waits for the reply to this request, or may be back for it.
+    pub(super) fn is_wanted(&self, request: &Request) -> bool {
+        self.clients.want(request) || self.awaits_client_of(request)
+    }
+
+    fn awaits_client_of(&self, request: &Request) -> bool {
+        let returning = self.returning.as_ref().filter(|_| request.client == PeerId::NOBODY);
+        returning.is_some_and(|returning| returning.clients.contains_key(request.client_name()))
+    }
+
+    fn absent(&mut self, name: &[u8]) -> Option<&mut Absent> {
+        self.returning.as_mut()?.clients.get_mut(name)
+    }
+
+    /// A request waits for its client, and then for a worker.
+    pub(super) fn await_client(&mut self, request: Request) {
+        let name = Bytes::copy_from_slice(request.client_name());
+        if let Some(client) = self.absent(&name) {
+            client.waiting.push(request);
+        }
+    }
+
+    /// Keeps the reply to a request for a client that is not there.
+    #[cold]
+    pub(super) fn hold_reply(&mut self, request: Request, reply: Message) {
+        let is_awaited = self.awaits_client_of(&request);
+        let name = Bytes::copy_from_slice(request.client_name());
+        match self.absent(&name).filter(|_| is_awaited) {
+            Some(client) => client.held.push((request, reply)),
+            None => self.abandon(&request),
+        }
+    }
+
+    /// Keeps an error reply for a client that is not there.
+    pub(super) fn hold_error(&mut self, name: &[u8], reply: Option<Message>) {
+        if let Some(client) = self.absent(name) {
+            client.errors.extend(reply);
+        }
+    }
+
+    /// A client has connected that may be one of an earlier queue. A lock-step client that waits for its reply is silent; of
+    /// any other it cannot be told, and it is taken for the one it is called like.
+    pub(super) fn note_client(&mut self, client: PeerId, name: &[u8], lock_step: bool) {
+        let Some(returning) = &mut self.returning else { return };
+        let absent = returning.clients.get_mut(name);
+        let Some(absent) = absent.filter(|absent| absent.lock_step == lock_step) else { return };
+        let name = Bytes::copy_from_slice(name);
+        if !lock_step {
+            self.settle(client, &name);
+            return self.forget_returning_if_over();
+        }
+        if let Some(before) = absent.back.replace(client) {
+            returning.back.remove(&before);
+        }
+        returning.back.insert(client, name);
+        returning.silent_until.push_back((self.now + SILENCE, client));
+    }
+
+    /// A client asks something new.
+    #[cold]
+    pub(super) fn note_asks(&mut self, client: PeerId) {
+        let name = self.returning.as_mut().and_then(|returning| returning.back.remove(&client));
+        if let Some(name) = name {
+            self.forget(&name);
+            self.forget_returning_if_over();
+        }
+    }
+
+    /// A client that may have been one of an earlier queue has left. It may come back.
+    pub(super) fn note_leaves(&mut self, client: PeerId) {
+        if let Some(returning) = &mut self.returning
+            && let Some(name) = returning.back.remove(&client)
+            && let Some(absent) = returning.clients.get_mut(&name)
+        {
+            absent.back = None;
+        }
+    }
+
+    /// A client is back.
+    fn settle(&mut self, client: PeerId, name: &Bytes) {
+        let Some(returning) = &mut self.returning else { return };
+        let Some(absent) = returning.clients.remove(name) else { return };
+        let running = returning.running.values_mut().chain(self.workers.requests_mut());
+        for request in running {
+            if request.client == PeerId::NOBODY && request.client_name() == name {
+                request.client = client;
+            }
+        }
+        for (request, reply) in absent.held {
+            self.counters.replies += 1;
+            self.note_ended(request.number);
+            self.actions.push_back(Action::Reply(client, reply));
+        }
+        for reply in absent.errors {
+            self.actions.push_back(Action::Reply(client, reply));
+        }
+        for request in absent.waiting {
+            self.clients.push_urgent(Request { client, ..request });
+        }
+    }
+
+    /// A client has given up what it asked, or does not come back.
+    fn forget(&mut self, name: &Bytes) {
+        let Some(returning) = &mut self.returning else { return };
+        let Some(absent) = returning.clients.remove(name) else { return };
+        let mut requests = absent.waiting;
+        requests.extend(absent.held.into_iter().map(|(request, _)| request));
+        let running = std::mem::take(&mut returning.running).into_iter();
+        let (dropped, kept) =
+            running.partition::<BTreeMap<_, _>, _>(|(_, request)| request.client_name() == name);
+        returning.running = kept;
+        requests.extend(dropped.into_values());
+        requests.iter().for_each(|request| self.abandon(request));
+    }
+
+    /// Takes the request that a worker of this name had.
+    pub(super) fn take_assigned(&mut self, name: &Bytes) -> Option<Request> {
+        self.returning.as_mut()?.running.remove(name)
+    }
+
+    /// Whether a worker of this name had a request.
+    pub(super) fn is_assigned(&self, name: &Bytes) -> bool {
+        self.returning.as_ref().is_some_and(|returning| returning.running.contains_key(name))
+    }
+
+    /// A worker is back that does not know of the request that it had.
+    pub(super) fn requeue_assigned(&mut self, worker: PeerId) {
+        if self.returning.is_some()
+            && let Some(request) = self.take_assigned(&self.workers.name(worker))
+        {
+            self.requeue(request);
+        }
+    }
+
+    /// A worker has left that had a request, and was not given it again yet.
+    pub(super) fn lose_assigned(&mut self, name: &Bytes, cause: Cause) {
+        if let Some(request) = self.take_assigned(name) {
+            self.lose_with(name.clone(), request, cause);
+        }
+    }
+
+    /// A worker that is back and silent is at its request still, and will drop what it gets, or waits for it.
+    pub(super) fn hand_out_again(&mut self, worker: PeerId, request: Request) {
+        self.counters.retries += 1;
+        self.workers.doubt(worker, &request);
+        let sent = self.workers.give(worker, request, self.now, self.policy.lease);
+        self.actions.extend(sent.map(|message| Action::Dispatch(worker, message)));
+    }
+
+    pub(super) fn next_return(&self) -> Option<Instant> {
+        self.returning.as_ref()?.next_due()
+    }
+
+    /// Everybody has this much more time to come back.
+    pub(super) fn extend_returning(&mut self, by: std::time::Duration) {
+        let Some(returning) = &mut self.returning else { return };
+        returning.silent_until.iter_mut().for_each(|(until, _)| *until += by);
+        for until in [&mut returning.workers_until, &mut returning.clients_until] {
+            *until = until.and_then(|until| until.checked_add(by));
+        }
+    }
+
+    /// Clients that have been silent for long enough wait; who is not back in time does not come back.
+    #[cold]
+    pub(super) fn expire_returning(&mut self) {
+        let now = self.now;
+        let is_over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        while let Some(returning) = &mut self.returning
+            && let Some((client, name)) = returning.take_silent(now)
+        {
+            self.settle(client, &name);
+        }
+        let Some(returning) = &mut self.returning else { return };
+        if is_over(returning.workers_until) {
+            let running = std::mem::take(&mut returning.running);
+            running.into_values().for_each(|request| self.requeue(request));
+        }
+        if let Some(returning) = &self.returning
+            && is_over(returning.clients_until)
+        {
+            let absent = returning.clients.iter().filter(|(_, client)| client.back.is_none());
+            let absent: Vec<_> = absent.map(|(name, _)| name.clone()).collect();
+            absent.iter().for_each(|name| self.forget(name));
+        }
+        self.forget_returning_if_over();
+    }
+
+    fn forget_returning_if_over(&mut self) {
+        self.returning
+            .take_if(|returning| returning.clients.is_empty() && returning.running.is_empty());
+    }
+}
+
+/// Whether these are of clients that have one name among them.
+fn are_of_several(requests: &[Unended]) -> bool {
+    let of_a_kind = |kind| requests.iter().all(|request| request.asked.lock_step == kind);
+    let mut connections = requests
+        .iter()
+        .map(|request| request.asked.connection)
+        .filter(|&connection| connection > 0);
+    let first = connections.next();
+    connections.any(|connection| Some(connection) != first)
+        || !(of_a_kind(true) || of_a_kind(false))
+}

@@ -1,0 +1,252 @@
+//! A queue that is killed and goes on with its journal, among libzmq's sockets.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use interop::{PATIENCE, Place, Transport, socket};
+use rustix::process::Signal;
+use zmq::{Context, Socket};
+
+use super::directory;
+use crate::support::{Program, run, text};
+
+/// A place where one queue after the other listens.
+struct Queues {
+    place: Place,
+    context: Context,
+}
+
+impl Queues {
+    fn new() -> Self {
+        Self { place: Place::new(), context: Context::new() }
+    }
+
+    fn endpoint(&self, name: &str) -> String {
+        self.place.endpoint(Transport::Ipc, name)
+    }
+
+    fn directory(&self) -> &Path {
+        self.place.directory()
+    }
+
+    fn start(&self, options: &[&str]) -> Program {
+        let (frontend, backend) = (self.endpoint("frontend"), self.endpoint("backend"));
+        let args = ["--frontend", &frontend, "--backend", &backend, "--journal", "journal"];
+        Program::serve(self.directory(), &[&args, options].concat()).0
+    }
+
+    /// A client that has asked for something.
+    fn client(&self, kind: zmq::SocketType, name: &str, request: &[&str]) -> Socket {
+        let client = socket(&self.context, kind, name);
+        client.connect(&self.endpoint("frontend")).unwrap();
+        client.send_multipart(request, 0).unwrap();
+        client
+    }
+
+    fn worker(&self, name: &str) -> Socket {
+        let worker = socket(&self.context, zmq::REQ, name);
+        worker.connect(&self.endpoint("backend")).unwrap();
+        worker.send("READY", 0).unwrap();
+        worker
+    }
+}
+
+impl Queues {
+    /// Waits until something is in the journal: what has not arrived is not kept.
+    fn wait_until_kept(&self, what: &str) {
+        let start = Instant::now();
+        let is_kept =
+            |journal: Vec<u8>| journal.windows(what.len()).any(|at| at == what.as_bytes());
+        while !is_kept(std::fs::read(self.directory().join("journal/journal")).unwrap()) {
+            assert!(start.elapsed() < PATIENCE, "{what} is not kept in time");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn frames(socket: &Socket) -> Vec<String> {
+    let frames = socket.recv_multipart(0).expect("a message in time");
+    frames.iter().map(|frame| text(frame).to_owned()).collect()
+}
+
+/// A worker of the seed's, that takes tenths of its seconds and tells what it is asked.
+fn processor(name: String, backend: String, told: Sender<String>) {
+    std::thread::spawn(move || {
+        let context = Context::new();
+        let worker = socket(&context, zmq::REQ, &name);
+        worker.connect(&backend).unwrap();
+        worker.send("READY", 0).unwrap();
+        while let Ok(job) = worker.recv_multipart(0) {
+            let _ = told.send(format!("{name}: REQ from {}", text(&job[0])));
+            let time: u64 = text(&job[2]).parse().unwrap();
+            std::thread::sleep(Duration::from_millis(100 * time));
+            let reply = format!("OK from {name}");
+            worker.send_multipart([&job[0], &b""[..], reply.as_bytes()], 0).unwrap();
+        }
+    });
+}
+
+fn next(told: &Receiver<String>) -> String {
+    told.recv_timeout(PATIENCE).expect("something happens in time")
+}
+
+#[test]
+fn all_ten_clients_print_though_the_queue_is_killed_twice_in_the_middle() {
+    let queues = Queues::new();
+    let mut queue = queues.start(&[]);
+    let (tell_jobs, jobs) = channel();
+    for i in 0..3 {
+        processor(format!("PROCESSOR-{i}"), queues.endpoint("backend"), tell_jobs.clone());
+    }
+    let (tell_replies, replies) = channel();
+    let clients: Vec<_> = (0..10)
+        .map(|i| {
+            let name = format!("CLIENT-{i}");
+            let client = queues.client(zmq::REQ, &name, &[&(1 + i % 3).to_string()]);
+            let told = tell_replies.clone();
+            std::thread::spawn(move || {
+                let reply = client.recv_string(0).expect("a reply in time").unwrap();
+                told.send(format!("{name}: REP {reply}")).unwrap();
+            })
+        })
+        .collect();
+    (0..10).for_each(|i| queues.wait_until_kept(&format!("CLIENT-{i}")));
+    let mut printed = Vec::new();
+    for _ in 0..2 {
+        // Some are answered, some run, and some wait.
+        (0..2).for_each(|_| printed.push(next(&replies)));
+        queue.kill();
+        queue = queues.start(&[]);
+        let goes_on = queue.error();
+        assert!(goes_on.starts_with("broker: going on with "), "{goes_on}");
+    }
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    printed.extend(replies.try_iter());
+    printed.sort();
+    for (i, line) in printed.iter().enumerate() {
+        assert!(line.starts_with(&format!("CLIENT-{i}: REP OK from PROCESSOR-")), "{printed:?}");
+    }
+    assert_eq!(printed.len(), 10);
+    assert!(jobs.try_iter().count() >= 10);
+    queue.signal(Signal::TERM);
+    assert!(queue.wait().success());
+}
+
+#[test]
+fn requests_that_waited_go_on_with_all_their_frames_in_their_order() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let dealer = queues.client(zmq::DEALER, "D", &["id", "", "first", "", "frame"]);
+    let many: Vec<_> = (1..10).map(|i| format!("request {i}")).collect();
+    many.iter().for_each(|body| dealer.send_multipart(["", body], 0).unwrap());
+    queues.wait_until_kept("request 9");
+    let worker = queues.worker("W");
+    assert_eq!(frames(&worker), ["D", "", "first", "", "frame"]);
+    queue.kill();
+    let queue = queues.start(&[]);
+    assert_eq!(
+        queue.error(),
+        "broker: going on with 9 requests that waited and 1 that a worker had, of 1 clients"
+    );
+    worker.send_multipart(["D", "", "reply"], 0).unwrap();
+    assert_eq!(frames(&dealer), ["id", "", "reply"]);
+    for body in &many {
+        assert_eq!(frames(&worker), ["D", "", body]);
+        worker.send_multipart(["D", "", body], 0).unwrap();
+        assert_eq!(frames(&dealer), ["", body]);
+    }
+}
+
+#[test]
+fn a_worker_that_never_comes_back_costs_its_request_the_grace() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let client = queues.client(zmq::REQ, "C", &["job"]);
+    let worker = queues.worker("DIES");
+    assert_eq!(frames(&worker), ["C", "", "job"]);
+    drop(worker);
+    queue.kill();
+    let _queue = queues.start(&["--adoption-grace", "1.5"]);
+    let helps = queues.worker("HELPS");
+    assert_eq!(frames(&helps), ["C", "", "job"]);
+    helps.send_multipart(["C", "", "done"], 0).unwrap();
+    assert_eq!(frames(&client), ["done"]);
+}
+
+#[test]
+fn a_client_that_asks_anew_has_given_up_what_it_asked_before() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let before = queues.client(zmq::REQ, "C", &["before"]);
+    let worker = queues.worker("W");
+    assert_eq!(frames(&worker), ["C", "", "before"]);
+    queue.kill();
+    drop(before);
+    let queue = queues.start(&[]);
+    let client = queues.client(zmq::REQ, "C", &["after"]);
+    worker.send_multipart(["C", "", "to before"], 0).unwrap();
+    assert_eq!(frames(&worker), ["C", "", "after"]);
+    worker.send_multipart(["C", "", "to after"], 0).unwrap();
+    assert_eq!(frames(&client), ["to after"]);
+    queue.signal(Signal::TERM);
+    let said: Vec<_> = (0..3).map(|_| queue.error()).collect();
+    assert_eq!(said[2], "broker: 2 requests: 1 answered, 1 whose clients left or asked anew");
+}
+
+#[test]
+fn requests_of_clients_without_a_name_are_told_of() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let _client = queues.client(zmq::REQ, "", &["lost"]);
+    let worker = queues.worker("W");
+    assert_eq!(worker.recv_multipart(0).unwrap()[2], b"lost");
+    queue.kill();
+    let queue = queues.start(&[]);
+    let expected = "broker: 1 requests are lost: their clients have no name that nobody else has, to know them again by";
+    assert_eq!(queue.error(), expected);
+}
+
+#[test]
+fn a_queue_that_is_stopped_leaves_what_waits_to_the_next() {
+    let queues = Queues::new();
+    let queue = queues.start(&["--drain", "0"]);
+    let client = queues.client(zmq::REQ, "C", &["job"]);
+    let worker = queues.worker("W");
+    assert_eq!(frames(&worker), ["C", "", "job"]);
+    queue.signal(Signal::TERM);
+    let said: Vec<_> = (0..2).map(|_| queue.error()).collect();
+    assert_eq!(
+        said[1],
+        "broker: stopped with 0 requests waiting and 1 in flight, which the journal keeps"
+    );
+    assert!(queue.wait().success());
+    let _queue = queues.start(&["--durability", "fsync"]);
+    worker.send_multipart(["C", "", "done"], 0).unwrap();
+    assert_eq!(frames(&client), ["done"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_journal_is_said_in_a_sentence() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let args =
+        ["serve", "--journal", "journal", "--frontend", "ipc://f.ipc", "--backend", "ipc://b.ipc"];
+    let said = |directory: &Path| {
+        let output = run(directory, &args);
+        assert!(!output.status.success());
+        text(&output.stderr).to_owned()
+    };
+    let expected = "broker: the journal journal/lock: another queue that runs writes there\n";
+    assert_eq!(said(queues.directory()), expected);
+    queue.kill();
+
+    let directory = directory();
+    let journal = directory.path().join("journal");
+    std::fs::create_dir(&journal).unwrap();
+    std::fs::write(journal.join("journal"), "Dear diary").unwrap();
+    let expected = "broker: the journal journal/journal: not a journal of a queue; give another directory, \
+                    or move the file away\n";
+    assert_eq!(said(directory.path()), expected);
+    assert_eq!(std::fs::read(journal.join("journal")).unwrap(), b"Dear diary");
+}
