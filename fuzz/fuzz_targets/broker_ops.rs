@@ -7,6 +7,7 @@ mod sim;
 use sim::{Choices, Plan, World};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let plan = Plan { steps: 4_000, loses_replies: None };
-    World::new(Choices::Given(data.to_vec(), 0), plan).run();
+    for journal in [false, true] {
+        World::new(Choices::Given(data.to_vec(), 0), Plan { journal, ..Plan::USUAL }).run();
+    }
 });

@@ -1,5 +1,6 @@
 //! [`Client`]: asks, waits, and checks what it is answered.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use zmtp::Message;
@@ -34,6 +35,8 @@ struct Asked {
 #[derive(Debug)]
 pub struct Client {
     pub name: String,
+    /// What its requests begin with.
+    label: String,
     pub kind: Kind,
     pub link: Option<Link>,
     ready: bool,
@@ -41,21 +44,51 @@ pub struct Client {
     told: bool,
     asked: Vec<Asked>,
     next: u32,
+    /// It is connected again by the same socket, which waits for what it has asked.
+    goes_on: bool,
+    /// How many sockets it has had.
+    sockets: u32,
 }
 
 impl Client {
     pub fn new(name: String, kind: Kind, told: bool) -> Self {
-        Self { name, kind, link: None, ready: false, told, asked: Vec::new(), next: 0 }
+        Self {
+            label: name.clone(),
+            name,
+            kind,
+            link: None,
+            ready: false,
+            told,
+            asked: Vec::new(),
+            next: 0,
+            goes_on: false,
+            sockets: 0,
+        }
     }
 
     pub fn socket_type(&self) -> SocketType {
         if let Kind::Dealer(_) = self.kind { SocketType::Dealer } else { SocketType::Req }
     }
 
-    pub fn connect(&mut self, now: Instant) {
+    /// Connects: with another socket, unless the queue has begun anew with what it has asked. Where a name stands for
+    /// what was asked under it, another socket has another.
+    pub fn connect(&mut self, now: Instant, renames: bool) {
+        if !std::mem::take(&mut self.goes_on) {
+            self.asked.clear();
+            self.sockets += 1;
+            if renames {
+                self.name = format!("{}/{}", self.label, self.sockets);
+            }
+        }
         self.link = Some(Link::new(self.socket_type(), &self.name, now));
         self.ready = false;
-        self.asked.clear();
+    }
+
+    /// The queue has begun anew and knows of requests with these bodies. What else it asked was lost on the way, and its
+    /// reply may have been; it sees that after a time.
+    pub fn goes_on_with(&mut self, kept: &HashSet<String>) {
+        self.asked.retain(|asked| kept.contains(&asked.body));
+        self.goes_on = !self.asked.is_empty();
     }
 
     /// Whether it is left without an answer, though its request was not given up.
@@ -81,7 +114,7 @@ impl Client {
             return;
         };
         self.next += 1;
-        let body = format!("{}.{}", self.name, self.next);
+        let body = format!("{}.{}", self.label, self.next);
         let id = self.next.to_be_bytes();
         match self.kind {
             Kind::Relaxed => link.peer_sends(&[&id, b"", body.as_bytes()]),
@@ -122,7 +155,7 @@ impl Client {
         }
         let body = reply.strip_prefix("re:").expect("a reply");
         let at = self.asked.iter().position(|asked| asked.body == body);
-        let at = at.unwrap_or_else(|| panic!("{} did not ask for {reply:?}", self.name));
+        let at = at.unwrap_or_else(|| panic!("{} did not ask for {reply:?}", self.label));
         self.asked.remove(at);
         ledger.answer(body);
     }

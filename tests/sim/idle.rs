@@ -58,6 +58,13 @@ impl Idle {
         worker
     }
 
+    /// A worker that has said nothing is given its request again.
+    pub fn resume(&mut self, worker: PeerId) {
+        let before = self.silent.len();
+        self.silent.retain(|&other| other != worker);
+        assert!(self.silent.len() < before, "it has said something");
+    }
+
     /// A worker is given a request.
     pub fn take(&mut self, worker: PeerId) {
         assert_eq!(self.idle.pop_front(), Some(worker), "it is not the least recently used");

@@ -12,10 +12,11 @@
 mod choices;
 mod client;
 mod idle;
+mod journal;
 mod ledger;
 mod link;
 mod worker;
 mod world;
 
 pub use choices::Choices;
-pub use world::{Plan, World};
+pub use world::{Bug, Plan, World};

@@ -11,6 +11,7 @@ use zmtp::{LeaveReason, Message, PeerId};
 use super::choices::Choices;
 use super::client::{Client, Kind};
 use super::idle::Idle;
+use super::journal::Journal;
 use super::ledger::Ledger;
 use super::link::{Link, Seen};
 use super::worker::Worker;
@@ -23,8 +24,26 @@ const TIME_TO_SETTLE: Duration = Duration::from_secs(300);
 pub struct Plan {
     /// Steps in which things go wrong.
     pub steps: u32,
-    /// Every so many replies one is lost on the way, to see whether that is noticed.
-    pub loses_replies: Option<u64>,
+    /// Something is lost on the way now and then, to see whether that is noticed.
+    pub bug: Option<Bug>,
+    /// A queue that is killed leaves a journal to the next.
+    pub journal: bool,
+    /// Some clients have one name.
+    pub duplicates: bool,
+}
+
+/// What is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// Every so many replies one.
+    LosesReplies(u64),
+    /// Every so many records one.
+    LosesRecords(u64),
+}
+
+impl Plan {
+    /// As many steps as find most of what there is to be found.
+    pub const USUAL: Self = Self { steps: 4_000, bug: None, journal: false, duplicates: false };
 }
 
 /// Peers around a queue.
@@ -37,14 +56,15 @@ pub struct World {
     now: Instant,
     policy: Policy,
     queue: Queue,
+    journal: Journal,
     clients: Vec<(Client, Option<PeerId>)>,
     workers: Vec<(Worker, Option<PeerId>)>,
     idle: Idle,
     ledger: Ledger,
     adopted: u64,
-    /// Peers so far, and queues.
+    resumed: u64,
+    /// Peers so far.
     joined: u32,
-    started: u32,
     replies: u64,
 }
 
@@ -63,6 +83,8 @@ impl World {
                 _ => OnWorkerLoss::Requeue,
             },
             at_limit: AtLimit::Wait,
+            // In time that flies, clients take long to come back.
+            client_grace: Duration::from_secs(3600),
             ..Policy::default()
         };
         let told = policy.error_reply.is_some();
@@ -75,6 +97,10 @@ impl World {
             Client::new(format!("C{i}"), kind, told)
         };
         let clients = (0..=choices.below(5)).map(|i| (client(i, &mut choices), None)).collect();
+        let mut clients: Vec<(Client, _)> = clients;
+        if plan.duplicates {
+            clients.iter_mut().for_each(|(client, _)| client.name = "C".to_owned());
+        }
         let workers =
             (0..=choices.below(4)).map(|i| (Worker::new(format!("W{i}")), None)).collect();
         Self {
@@ -83,14 +109,15 @@ impl World {
             faults,
             now,
             queue: Queue::new(policy.clone(), now),
+            journal: Journal::default(),
             policy,
             clients,
             workers,
             idle: Idle::default(),
             ledger: Ledger::default(),
             adopted: 0,
+            resumed: 0,
             joined: 0,
-            started: 0,
             replies: 0,
         }
     }
@@ -98,6 +125,9 @@ impl World {
     /// Lets things happen, then lets everything settle. Panics where a promise is broken. Returns how many requests were
     /// answered.
     pub fn run(mut self) -> usize {
+        if self.plan.journal {
+            self.queue.keep_records();
+        }
         for _ in 0..self.plan.steps {
             if self.choices.is_used_up() {
                 break;
@@ -151,11 +181,20 @@ impl World {
 
     /// The queue is killed and starts again.
     fn restart(&mut self) {
+        if self.plan.journal {
+            self.journal.check(&self.queue.snapshot());
+        }
         self.queue = Queue::new(self.policy.clone(), self.now);
         self.clients.iter_mut().for_each(|(client, id)| (client.link, *id) = (None, None));
         self.workers.iter_mut().for_each(|(worker, id)| (worker.link, *id) = (None, None));
-        (self.idle, self.adopted) = (Idle::default(), 0);
-        self.started += 1;
+        (self.idle, self.adopted, self.resumed) = (Idle::default(), 0, 0);
+        if self.plan.journal {
+            self.queue.restore(self.journal.replay());
+            self.queue.keep_records();
+            self.journal.begin_anew(self.queue.snapshot());
+            let kept = self.journal.bodies();
+            self.clients.iter_mut().for_each(|(client, _)| client.goes_on_with(&kept));
+        }
     }
 
     fn next_id(&mut self) -> PeerId {
@@ -169,7 +208,7 @@ impl World {
     fn serve_client(&mut self, i: usize) {
         let (client, _) = &mut self.clients[i];
         match &mut client.link {
-            None => client.connect(self.now),
+            None => client.connect(self.now, self.plan.journal),
             Some(link) => link.flow(&mut self.choices),
         }
         while let Some(seen) = self.clients[i].0.link.as_mut().and_then(Link::see) {
@@ -249,11 +288,9 @@ impl World {
         let delimited = in_front.into_iter().any(<[u8]>::is_empty);
         self.act();
         self.queue.worker_message(id, message);
-        let actions: VecDeque<_> = std::iter::from_fn(|| self.queue.next_action()).collect();
+        let actions = self.actions();
         self.idle.note_message(id, delimited, &actions);
-        for action in actions {
-            self.carry_out(action);
-        }
+        self.carry_out_all(actions);
     }
 
     fn work(&mut self, i: usize) {
@@ -283,26 +320,54 @@ impl World {
     fn wake(&mut self) {
         self.queue.set_time(self.now);
         self.queue.handle_timeouts();
+        let mut actions = self.actions();
+        while self.resumed < self.queue.counters().resumed {
+            let at = actions.iter().position(|action| matches!(action, Action::Dispatch(..)));
+            let Some(Action::Dispatch(id, message)) = at.and_then(|at| actions.remove(at)) else {
+                panic!("a worker is to be given its request again");
+            };
+            self.idle.resume(id);
+            let worker = self.worker(id);
+            worker.be_doubted();
+            worker.link.as_mut().expect("it is there").send(message);
+            self.resumed += 1;
+        }
         while self.adopted < self.queue.counters().adopted {
             let id = self.idle.adopt();
-            let adopted = self.workers.iter_mut().find(|(_, other)| *other == Some(id));
-            adopted.expect("it is there").0.be_doubted();
+            self.worker(id).be_doubted();
             self.adopted += 1;
         }
+        self.carry_out_all(actions);
         self.act();
+    }
+
+    fn worker(&mut self, id: PeerId) -> &mut Worker {
+        let worker = self.workers.iter_mut().find(|(_, other)| *other == Some(id));
+        &mut worker.expect("it is there").0
+    }
+
+    /// What the queue wants, once what has to be kept before is.
+    fn actions(&mut self) -> VecDeque<Action> {
+        self.journal.keep(self.queue.take_records(), self.plan.bug);
+        std::iter::from_fn(|| self.queue.next_action()).collect()
+    }
+
+    fn carry_out_all(&mut self, actions: VecDeque<Action>) {
+        actions.into_iter().for_each(|action| self.carry_out(action));
+        self.journal.note_carried_out();
     }
 
     /// Carries out what the queue wants, and checks that nothing is amiss.
     fn act(&mut self) {
-        while let Some(action) = self.queue.next_action() {
-            self.carry_out(action);
-        }
+        let actions = self.actions();
+        self.carry_out_all(actions);
         let counters = self.queue.counters();
         let ended = counters.replies
             + counters.given_up
             + counters.dropped
             + counters.rejected
-            + counters.abandoned;
+            + counters.abandoned
+            + counters.lost;
         let open = (self.queue.waiting() + self.queue.in_flight()) as u64;
         assert_eq!(counters.requests, ended + open, "{counters:?}");
         assert_eq!(self.idle.len(), self.queue.idle());
@@ -314,14 +379,13 @@ impl World {
         match action {
             Action::Dispatch(id, message) => {
                 self.idle.take(id);
-                let worker = self.workers.iter_mut().find(|(_, other)| *other == Some(id));
-                let (worker, _) = worker.expect("it is there");
-                worker.link.as_mut().expect("it is there").send(message);
+                self.worker(id).link.as_mut().expect("it is there").send(message);
             }
             Action::Reply(id, message) => {
                 self.replies += 1;
-                let loses = self.plan.loses_replies;
-                if loses.is_some_and(|count| self.replies.is_multiple_of(count)) {
+                if let Some(Bug::LosesReplies(count)) = self.plan.bug
+                    && self.replies.is_multiple_of(count)
+                {
                     return;
                 }
                 let client = self.clients.iter_mut().find(|(_, other)| *other == Some(id));

@@ -6,9 +6,11 @@ mod sim;
 
 use std::panic::catch_unwind;
 
-use sim::{Choices, Plan, World};
+use sim::{Bug, Choices, Plan, World};
 
-const PLAN: Plan = Plan { steps: 4_000, loses_replies: None };
+const PLAN: Plan = Plan::USUAL;
+const WITH_JOURNAL: Plan = Plan { journal: true, ..Plan::USUAL };
+const WITH_DUPLICATES: Plan = Plan { duplicates: true, ..Plan::USUAL };
 
 /// How many worlds there are in the ordinary tests.
 const SEEDS: u64 = 1_000;
@@ -38,11 +40,37 @@ fn whatever_goes_wrong_each_request_ends_once_and_everybody_who_stays_has_an_ans
 }
 
 #[test]
+fn whatever_goes_wrong_a_queue_that_is_killed_goes_on_with_its_journal() {
+    let failure = first_failure(seeds(), WITH_JOURNAL);
+    assert_eq!(
+        failure, None,
+        "the seed fails; keep it in tests/sim/seeds.txt, with `journal` behind it"
+    );
+}
+
+#[test]
+fn whatever_goes_wrong_clients_of_one_name_have_each_their_own_answers() {
+    let failure = first_failure(seeds(), WITH_DUPLICATES);
+    assert_eq!(
+        failure, None,
+        "the seed fails; keep it in tests/sim/seeds.txt, with `duplicates` behind it"
+    );
+}
+
+#[test]
 fn seeds_that_have_failed_before_do_not_fail_again() {
     let kept = include_str!("../sim/seeds.txt").lines().filter(|line| !line.starts_with('#'));
-    let kept: Vec<u64> = kept.map(|line| line.parse().expect("a seed")).collect();
+    let kept: Vec<_> = kept.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
     assert!(!kept.is_empty());
-    assert_eq!(first_failure(kept, PLAN), None);
+    for (seed, plan) in kept {
+        let plan = match plan {
+            "" => PLAN,
+            "journal" => WITH_JOURNAL,
+            "duplicates" => WITH_DUPLICATES,
+            other => panic!("there is no plan {other}"),
+        };
+        assert_eq!(first_failure([seed.parse().expect("a seed")], plan), None);
+    }
 }
 
 #[test]
@@ -58,7 +86,13 @@ fn what_a_fuzzer_has_put_together_ends_as_well() {
 
 #[test]
 fn a_queue_that_loses_every_fiftieth_reply_is_found_out() {
-    let plan = Plan { loses_replies: Some(50), ..PLAN };
+    let plan = Plan { bug: Some(Bug::LosesReplies(50)), ..PLAN };
+    assert!(first_failure(0..1_000, plan).is_some());
+}
+
+#[test]
+fn a_journal_that_loses_every_fiftieth_record_is_found_out() {
+    let plan = Plan { bug: Some(Bug::LosesRecords(50)), ..WITH_JOURNAL };
     assert!(first_failure(0..1_000, plan).is_some());
 }
 

@@ -225,4 +225,4 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

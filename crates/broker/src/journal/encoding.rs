@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! asked       1  number  connection  lock-step  frames in front of the delimiter  frames [] C [] body...
-//! handed out  2  number  worker
+//! handed out  2  number  worker  in doubt
 //! ended       3  number
 //!
-//! number, connection: 8 bytes   lock-step: 1 byte   frames: count, bytes...   bytes: size, so many   size, count: 4 bytes
+//! number, connection: 8 bytes   lock-step, in doubt: 1 byte   frames: count, bytes...   bytes: size, so many   size, count: 4 bytes
 //! ```
 
 use bytes::Bytes;
@@ -33,10 +33,11 @@ pub(super) fn encode(record: &Record, output: &mut Vec<u8>) {
             put_size(message.len(), output);
             message.parts().for_each(|frame| put_bytes(frame, output));
         }
-        Record::HandedOut { number, worker } => {
+        Record::HandedOut { number, worker, in_doubt } => {
             output.push(HANDED_OUT);
             output.extend(number.to_le_bytes());
             put_bytes(worker, output);
+            output.push((*in_doubt).into());
         }
         Record::Ended { number } => {
             output.push(ENDED);
@@ -87,6 +88,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<Record> {
         HANDED_OUT => Record::HandedOut {
             number: fields.u64()?,
             worker: Bytes::copy_from_slice(fields.bytes()?),
+            in_doubt: fields.u8()? != 0,
         },
         ENDED => Record::Ended { number: fields.u64()? },
         _ => return None,

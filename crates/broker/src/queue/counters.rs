@@ -27,6 +27,8 @@ pub struct Counters {
     pub full: u64,
     /// Times that a request was put in line again.
     pub retries: u64,
+    /// Times that a worker which had a request from an earlier queue was given it again.
+    pub resumed: u64,
     /// Replies dropped because nobody waits for them any more, or because they may be to an earlier request.
     pub stale_replies: u64,
     /// Workers taken for ready that had not said so since the start.

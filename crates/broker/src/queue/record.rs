@@ -18,6 +18,8 @@ pub enum Record {
         number: u64,
         /// What the worker is called.
         worker: Bytes,
+        /// It may answer something else first, so that nobody knows what its next reply is to.
+        in_doubt: bool,
     },
     /// A request has ended, in whatever way.
     Ended {
@@ -64,18 +66,17 @@ impl Queue {
     /// All that the next queue would have to know, in the order of the requests.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
-        let waiting = self.clients.requests().map(|request| (request, None));
-        let running = self.workers.requests().map(|(name, request)| (request, Some(name)));
-        let mut requests: Vec<_> =
-            waiting.chain(running).filter(|(request, _)| self.is_wanted(request)).collect();
-        requests.extend(self.returning.iter().flat_map(|returning| returning.requests()));
-        requests.sort_by_key(|(request, _)| request.number);
-        let records = requests.into_iter().flat_map(|(request, worker)| {
-            let asked = Record::Asked(self.asked(request));
-            let handed_out = worker
-                .filter(|name| !is_made_up(name))
-                .map(|worker| Record::HandedOut { number: request.number, worker: worker.clone() });
-            std::iter::once(asked).chain(handed_out)
+        let returning = self.returning.iter().flat_map(|returning| returning.requests());
+        let returning = returning.map(|(request, worker)| (request, worker, false));
+        let waiting = self.clients.requests().map(|request| (request, None, false));
+        let running = self.workers.requests();
+        let running = running.map(|(request, worker, in_doubt)| (request, Some(worker), in_doubt));
+        let mut requests: Vec<_> = waiting.chain(running).chain(returning).collect();
+        requests.retain(|(request, ..)| self.is_wanted(request));
+        requests.sort_by_key(|(request, ..)| request.number);
+        let records = requests.into_iter().flat_map(|(request, worker, in_doubt)| {
+            let handed_out = worker.and_then(|name| handed_out(request.number, name, in_doubt));
+            std::iter::once(Record::Asked(self.asked(request))).chain(handed_out)
         });
         records.collect()
     }
@@ -105,10 +106,9 @@ impl Queue {
 
     #[cold]
     pub(super) fn note_handed_out(&mut self, number: u64, worker: PeerId) {
-        let worker = self.workers.name(worker);
-        if !is_made_up(&worker) {
-            self.records.get_or_insert_default().push(Record::HandedOut { number, worker });
-        }
+        let record =
+            handed_out(number, &self.workers.name(worker), self.workers.is_in_doubt(worker));
+        self.records.get_or_insert_default().extend(record);
     }
 
     #[inline]
@@ -117,4 +117,10 @@ impl Queue {
             records.push(Record::Ended { number });
         }
     }
+}
+
+/// There is nothing to know of a worker without a name.
+fn handed_out(number: u64, worker: &Bytes, in_doubt: bool) -> Option<Record> {
+    let worker = Some(worker.clone()).filter(|name| !is_made_up(name))?;
+    Some(Record::HandedOut { number, worker, in_doubt })
 }

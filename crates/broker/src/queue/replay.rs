@@ -28,7 +28,9 @@ impl Replay {
     pub fn apply(&mut self, record: Record) {
         match record {
             Record::Asked(asked) => self.ask(asked),
-            Record::HandedOut { number, worker } => self.hand_out(number, worker),
+            Record::HandedOut { number, worker, in_doubt } => {
+                self.hand_out(number, worker, in_doubt);
+            }
             Record::Ended { number } => self.end(number),
         }
     }
@@ -47,20 +49,19 @@ impl Replay {
         self.requests.insert(asked.number, Unended { asked, worker: None });
     }
 
-    fn hand_out(&mut self, number: u64, worker: Bytes) {
-        if !self.requests.contains_key(&number) {
-            return;
-        }
-        if let Some(earlier) = self.by_worker.insert(worker.clone(), number)
+    fn hand_out(&mut self, number: u64, worker: Bytes, in_doubt: bool) {
+        if let Some(earlier) = self.by_worker.remove(&worker)
             && let Some(request) = self.requests.get_mut(&earlier)
         {
             request.worker = None;
         }
-        if let Some(request) = self.requests.get_mut(&number)
-            && let Some(before) = request.worker.replace(worker.clone())
-            && before != worker
-        {
+        let Some(request) = self.requests.get_mut(&number) else { return };
+        if let Some(before) = request.worker.take() {
             self.by_worker.remove(&before);
+        }
+        if !in_doubt {
+            request.worker = Some(worker.clone());
+            self.by_worker.insert(worker, number);
         }
     }
 
@@ -74,6 +75,11 @@ impl Replay {
         if let Some(worker) = worker {
             self.by_worker.remove(&worker);
         }
+    }
+
+    /// The requests that have not ended, in their order.
+    pub fn requests(&self) -> impl Iterator<Item = &Asked> {
+        self.requests.values().map(|request| &request.asked)
     }
 
     /// The number of the last request that there was.

@@ -281,7 +281,7 @@ impl Queue {
 
     /// A worker that is back and silent is at its request still, and will drop what it gets, or waits for it.
     pub(super) fn hand_out_again(&mut self, worker: PeerId, request: Request) {
-        self.counters.retries += 1;
+        self.counters.resumed += 1;
         self.workers.doubt(worker, &request);
         let sent = self.workers.give(worker, request, self.now, self.policy.lease);
         self.actions.extend(sent.map(|message| Action::Dispatch(worker, message)));
@@ -342,3 +342,6 @@ fn are_of_several(requests: &[Unended]) -> bool {
     connections.any(|connection| Some(connection) != first)
         || !(of_a_kind(true) || of_a_kind(false))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,49 +13,53 @@ pub(super) fn ids(count: u32) -> Vec<PeerId> {
 }
 
 /// A queue with clients `C0`, `C1`... and workers, by number.
-struct Fixture {
-    queue: Queue,
+pub(super) struct Fixture {
+    pub(super) queue: Queue,
     ids: Vec<PeerId>,
-    now: Instant,
+    pub(super) now: Instant,
 }
 
 impl Fixture {
-    fn new(policy: Policy) -> Self {
+    pub(super) fn new(policy: Policy) -> Self {
         let now = Instant::now();
         Self { queue: Queue::new(policy, now), ids: ids(8), now }
     }
 
     /// REQ clients and workers that are ready.
-    fn with(clients: usize, workers: usize) -> Self {
+    pub(super) fn with(clients: usize, workers: usize) -> Self {
         Self::with_policy(clients, workers, Policy::default())
     }
 
-    fn with_policy(clients: usize, workers: usize, policy: Policy) -> Self {
+    pub(super) fn with_policy(clients: usize, workers: usize, policy: Policy) -> Self {
         let mut fixture = Self::new(policy);
         (0..clients).for_each(|i| fixture.join_client(i, true));
         (0..workers).for_each(|i| fixture.join_worker(i));
         fixture
     }
 
-    fn join_client(&mut self, i: usize, lock_step: bool) {
+    pub(super) fn id(&self, i: usize) -> PeerId {
+        self.ids[i]
+    }
+
+    pub(super) fn join_client(&mut self, i: usize, lock_step: bool) {
         self.queue.client_joined(self.ids[i], format!("C{i}").as_bytes(), lock_step);
     }
 
-    fn join_worker(&mut self, i: usize) {
+    pub(super) fn join_worker(&mut self, i: usize) {
         self.connect_worker(i, true);
         self.worker_sends(i, &["", "READY"]);
     }
 
-    fn connect_worker(&mut self, i: usize, lock_step: bool) {
+    pub(super) fn connect_worker(&mut self, i: usize, lock_step: bool) {
         self.queue.worker_joined(self.ids[i], &Bytes::from(format!("W{i}")), lock_step);
     }
 
-    fn worker_leaves(&mut self, i: usize) {
+    pub(super) fn worker_leaves(&mut self, i: usize) {
         self.queue.worker_left(self.ids[i], &LeaveReason::Closed);
     }
 
     /// Lets time pass as a timer does that looks whenever something is due.
-    fn wait(&mut self, time: Duration) {
+    pub(super) fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         while let Some(due) = self.queue.next_timeout().filter(|&due| due <= end) {
             self.wake_at(due.max(self.now));
@@ -63,22 +67,22 @@ impl Fixture {
         self.wake_at(end);
     }
 
-    fn wake_at(&mut self, now: Instant) {
+    pub(super) fn wake_at(&mut self, now: Instant) {
         self.now = now;
         self.queue.set_time(now);
         self.queue.handle_timeouts();
     }
 
-    fn client_sends(&mut self, i: usize, parts: &[&str]) {
+    pub(super) fn client_sends(&mut self, i: usize, parts: &[&str]) {
         self.queue.client_message(self.ids[i], Message::copy_from(parts));
     }
 
-    fn worker_sends(&mut self, i: usize, parts: &[&str]) {
+    pub(super) fn worker_sends(&mut self, i: usize, parts: &[&str]) {
         self.queue.worker_message(self.ids[i], Message::copy_from(parts));
     }
 
     /// What is to be done, a line each.
-    fn actions(&mut self) -> Vec<String> {
+    pub(super) fn actions(&mut self) -> Vec<String> {
         let ids = self.ids.clone();
         let number = |id: PeerId| ids.iter().position(|&other| other == id).unwrap();
         let text = |message: Message| {

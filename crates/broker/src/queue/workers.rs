@@ -139,12 +139,17 @@ impl Workers {
         self.by_id.get(id).map(|worker| worker.name.clone()).unwrap_or_default()
     }
 
-    /// The requests that workers have, and what these are called.
-    pub(super) fn requests(&self) -> impl Iterator<Item = (&Bytes, &Request)> {
+    /// The requests that workers have, and these.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&Request, &Bytes, bool)> {
         self.by_id.values().filter_map(|worker| match &worker.state {
-            State::Busy(request) => Some((&worker.name, request)),
+            State::Busy(request) => Some((request, &worker.name, worker.doubt.is_some())),
             _ => None,
         })
+    }
+
+    /// Whether a worker may answer something else before what it has.
+    pub(super) fn is_in_doubt(&self, id: PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.doubt.is_some())
     }
 
     pub(super) fn requests_mut(&mut self) -> impl Iterator<Item = &mut Request> {

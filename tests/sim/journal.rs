@@ -1,0 +1,67 @@
+//! [`Journal`]: what is kept of the records of a queue, as the program keeps them in a file.
+
+use std::collections::HashSet;
+
+use broker::{Record, Replay};
+
+use super::world::Bug;
+
+/// The records of a queue.
+#[derive(Debug, Default)]
+pub struct Journal {
+    records: Vec<Record>,
+    /// Ends that are kept once they have been carried out.
+    ended: Vec<Record>,
+    /// Records so far.
+    count: u64,
+}
+
+impl Journal {
+    pub fn keep(&mut self, records: impl IntoIterator<Item = Record>, bug: Option<Bug>) {
+        for record in records {
+            self.count += 1;
+            if let Some(Bug::LosesRecords(count)) = bug
+                && self.count.is_multiple_of(count)
+            {
+                continue;
+            }
+            let ends = matches!(record, Record::Ended { .. });
+            if ends { self.ended.push(record) } else { self.records.push(record) }
+        }
+    }
+
+    pub fn note_carried_out(&mut self) {
+        self.records.append(&mut self.ended);
+    }
+
+    pub fn replay(&self) -> Replay {
+        let mut replay = Replay::default();
+        self.records.iter().cloned().for_each(|record| replay.apply(record));
+        replay
+    }
+
+    /// What a queue knows is kept.
+    pub fn check(&self, snapshot: &[Record]) {
+        let replay = self.replay();
+        let kept: HashSet<_> = replay.requests().map(|asked| asked.number).collect();
+        for record in snapshot {
+            if let Record::Asked(asked) = record {
+                assert!(kept.contains(&asked.number), "{record:?} is not kept");
+            }
+        }
+    }
+
+    pub fn begin_anew(&mut self, records: Vec<Record>) {
+        self.records = records;
+        self.ended.clear();
+    }
+
+    /// The first frames of the requests that have not ended.
+    pub fn bodies(&self) -> HashSet<String> {
+        let body = |message: &zmtp::Message| {
+            let body = message.part(3).expect("a body");
+            String::from_utf8_lossy(body).into_owned()
+        };
+        self.replay().requests().map(|asked| body(&asked.message)).collect()
+    }
+}
