@@ -1,17 +1,21 @@
 //! libzmq peers of a queue in a process that is there to be killed.
 //!
 //! `chaos worker ENDPOINT NAME` answers each request with `re:` and the request. `chaos clients ENDPOINT NAME COUNT` asks from
-//! so many sockets, one request after the other, until its standard input ends; then each waits for its last reply. A
-//! line tells how many replies and errors there were.
+//! so many sockets, one request after the other, until its standard input ends; then each waits for its last reply. `chaos
+//! stubborn ENDPOINT NAME COUNT` does the same, and asks once more from another socket of that name where no reply comes. A
+//! line tells how many replies and errors there were, and how often it was asked once more.
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use interop::socket;
+use interop::{PATIENCE, socket};
 
 /// How long a worker takes.
 const WORK: Duration = Duration::from_millis(2);
+
+/// How long a stubborn client waits for a reply. That is longer than any takes but those that are lost.
+const STUBBORN: Duration = Duration::from_secs(10);
 
 /// What the queue sends instead of a reply.
 const ERROR: &str = "ERROR";
@@ -21,8 +25,11 @@ fn main() {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         ["worker", endpoint, name] => work(endpoint, name),
-        ["clients", endpoint, name, count] => ask(endpoint, name, count.parse().expect("a number")),
-        _ => panic!("worker ENDPOINT NAME, or clients ENDPOINT NAME COUNT"),
+        ["clients" | "stubborn", endpoint, name, count] => {
+            let patience = if args[0] == "stubborn" { STUBBORN } else { PATIENCE };
+            ask(endpoint, name, count.parse().expect("a number"), patience);
+        }
+        _ => panic!("worker ENDPOINT NAME, or clients or stubborn ENDPOINT NAME COUNT"),
     }
 }
 
@@ -40,43 +47,72 @@ fn work(endpoint: &str, name: &str) {
     }
 }
 
-fn ask(endpoint: &str, name: &str, count: usize) {
+/// What clients have seen.
+#[derive(Default)]
+struct Seen {
+    replies: u64,
+    errors: u64,
+    asked_again: u64,
+}
+
+fn ask(endpoint: &str, name: &str, count: usize, patience: Duration) {
     let ends = AtomicBool::new(false);
     let context = zmq::Context::new();
-    let (mut replies, mut errors) = (0, 0);
+    let mut all = Seen::default();
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..count)
             .map(|i| {
                 let (context, ends) = (&context, &ends);
-                scope.spawn(move || client(context, endpoint, &format!("{name}.{i}"), ends))
+                scope.spawn(move || {
+                    client(context, endpoint, &format!("{name}.{i}"), patience, ends)
+                })
             })
             .collect();
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         ends.store(true, Ordering::Relaxed);
         for client in clients {
-            let (answered, failed) = client.join().expect("each request has an answer in time");
-            replies += answered;
-            errors += failed;
+            let seen = client.join().expect("each request has an answer in time");
+            all.replies += seen.replies;
+            all.errors += seen.errors;
+            all.asked_again += seen.asked_again;
         }
     });
-    println!("{replies} {errors}");
+    println!("{} {} {}", all.replies, all.errors, all.asked_again);
 }
 
-/// Returns how many replies and errors there were.
-fn client(context: &zmq::Context, endpoint: &str, name: &str, ends: &AtomicBool) -> (u64, u64) {
-    let req = socket(context, zmq::REQ, name);
-    req.connect(endpoint).unwrap();
-    let (mut replies, mut errors) = (0, 0);
+fn client(
+    context: &zmq::Context,
+    endpoint: &str,
+    name: &str,
+    patience: Duration,
+    ends: &AtomicBool,
+) -> Seen {
+    let connect = || {
+        let req = socket(context, zmq::REQ, name);
+        req.set_rcvtimeo(i32::try_from(patience.as_millis()).unwrap()).unwrap();
+        req.connect(endpoint).unwrap();
+        req
+    };
+    let (mut req, mut seen) = (connect(), Seen::default());
     while !ends.load(Ordering::Relaxed) {
-        let body = format!("{name}.{}", replies + errors);
+        let body = format!("{name}.{}", seen.replies + seen.errors);
         req.send(&body, 0).unwrap();
-        let reply = req.recv_string(0).expect("an answer in time").expect("it is text");
+        let reply = match req.recv_string(0) {
+            Err(zmq::Error::EAGAIN) if patience < PATIENCE => {
+                req = connect();
+                seen.asked_again += 1;
+                req.send(&body, 0).unwrap();
+                req.recv_string(0)
+            }
+            reply => reply,
+        };
+        let reply = reply.expect("an answer in time").expect("it is text");
         if reply == ERROR {
-            errors += 1;
+            seen.errors += 1;
         } else {
             assert_eq!(reply, format!("re:{body}"), "the reply to another request");
-            replies += 1;
+            seen.replies += 1;
         }
     }
-    (replies, errors)
+    seen
 }

@@ -1,8 +1,9 @@
 //! The program among libzmq peers that are killed, stopped and started again, under load. `make chaos` runs this.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use interop::{PATIENCE, Place, Transport};
@@ -50,80 +51,162 @@ fn numbers(text: &str) -> Vec<u64> {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
+/// The program and its peers.
+struct World {
+    place: Place,
+    frontend: String,
+    backend: String,
+    workers: Vec<Child>,
+    dice: Dice,
+}
+
+impl World {
+    fn new() -> Self {
+        let place = Place::new();
+        let [frontend, backend] =
+            ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+        let mut world = Self { place, frontend, backend, workers: Vec::new(), dice: Dice(1) };
+        world.workers = (0..WORKERS).map(|i| world.worker(i)).collect();
+        world
+    }
+
+    fn worker(&self, i: usize) -> Child {
+        peer(&["worker", &self.backend, &format!("W{i}")])
+    }
+
+    fn clients(&self, kind: &str, name: &str) -> Child {
+        peer(&[kind, &self.frontend, name, SOCKETS])
+    }
+
+    fn letters(&self) -> PathBuf {
+        self.place.directory().join("letters")
+    }
+
+    /// The program once it is ready, and all that it will have said on standard error.
+    fn broker(&self, options: &[&str]) -> (Child, JoinHandle<String>) {
+        let program = std::env::var("BROKER").expect("BROKER is set: run `make chaos`");
+        let mut broker = spawn(
+            Command::new(program)
+                .args(["serve", "--frontend", &self.frontend, "--backend", &self.backend])
+                .args(["--lease", "1", "--error-reply", "ERROR", "--dead-letters"])
+                .arg(self.letters())
+                .args(options)
+                .current_dir(self.place.directory()),
+        );
+        let mut output = BufReader::new(broker.stdout.take().unwrap()).lines();
+        assert!(output.any(|line| line.unwrap() == "ready"));
+        // What it says of others' faults is read, or it would wait for that.
+        let mut stderr = broker.stderr.take().unwrap();
+        let said = std::thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).unwrap();
+            said
+        });
+        (broker, said)
+    }
+
+    fn kill_worker(&mut self, i: usize) {
+        kill(&mut self.workers[i]);
+        self.workers[i] = self.worker(i);
+    }
+
+    /// Stops a worker for longer than the lease. It may be killed while it cannot even close its connection itself.
+    fn stop_worker(&mut self, i: usize) {
+        signal(&self.workers[i], Signal::STOP);
+        std::thread::sleep(Duration::from_millis(1500));
+        if self.dice.below(2) == 0 {
+            signal(&self.workers[i], Signal::CONT);
+        } else {
+            self.kill_worker(i);
+        }
+    }
+
+    fn pause(&mut self) {
+        std::thread::sleep(Duration::from_millis(self.dice.below(200) as u64));
+    }
+}
+
+/// What clients have seen once they are asked to end: replies, errors, and how often they asked once more.
+fn end(mut clients: Child) -> [u64; 3] {
+    drop(clients.stdin.take());
+    let output = clients.wait_with_output().unwrap();
+    assert!(output.status.success(), "a client was left without an answer");
+    numbers(std::str::from_utf8(&output.stdout).unwrap()).try_into().unwrap()
+}
+
+fn seconds() -> u64 {
+    std::env::var("CHAOS_SECONDS").map_or(SECONDS, |text| text.parse().unwrap())
+}
+
 #[test]
 fn whoever_is_killed_no_client_that_stays_is_left_without_an_answer() {
-    let seconds = std::env::var("CHAOS_SECONDS").map_or(SECONDS, |text| text.parse().unwrap());
-    let place = Place::new();
-    let endpoint = |name| place.endpoint(Transport::Ipc, name);
-    let (frontend, backend) = (endpoint("frontend"), endpoint("backend"));
-    let program = std::env::var("BROKER").expect("BROKER is set: run `make chaos`");
-    let letters = place.directory().join("letters");
-    let mut broker = spawn(
-        Command::new(program)
-            .args(["serve", "--frontend", &frontend, "--backend", &backend, "--lease", "1"])
-            .args(["--error-reply", "ERROR", "--dead-letters"])
-            .arg(&letters),
-    );
-    let mut output = BufReader::new(broker.stdout.take().unwrap()).lines();
-    assert!(output.any(|line| line.unwrap() == "ready"));
-    // What it says of others' faults is read, or it would wait for that.
-    let mut stderr = broker.stderr.take().unwrap();
-    let said = std::thread::spawn(move || {
-        let mut said = String::new();
-        stderr.read_to_string(&mut said).unwrap();
-        said
-    });
-    let worker = |i: usize| peer(&["worker", &backend, &format!("W{i}")]);
-    let mut workers: Vec<_> = (0..WORKERS).map(worker).collect();
-    let stays = peer(&["clients", &frontend, "STAYS", SOCKETS]);
-    let leaver = || peer(&["clients", &frontend, "LEAVES", SOCKETS]);
-    let mut leaves = leaver();
-
-    let (mut dice, mut kills) = (Dice(1), 0);
+    let mut world = World::new();
+    let (mut broker, said) = world.broker(&[]);
+    let stays = world.clients("clients", "STAYS");
+    let mut leaves = world.clients("clients", "LEAVES");
+    let mut kills = 0;
     let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(seconds) || kills < KILLS {
-        let i = dice.below(WORKERS);
-        match dice.below(4) {
-            0 | 1 => {
-                kill(&mut workers[i]);
-                workers[i] = worker(i);
-            }
-            2 => {
-                // Longer than the lease, or killed while it cannot even close its connection itself.
-                signal(&workers[i], Signal::STOP);
-                std::thread::sleep(Duration::from_millis(1500));
-                if dice.below(2) == 0 {
-                    signal(&workers[i], Signal::CONT);
-                } else {
-                    kill(&mut workers[i]);
-                    workers[i] = worker(i);
-                }
-            }
+    while start.elapsed() < Duration::from_secs(seconds()) || kills < KILLS {
+        let i = world.dice.below(WORKERS);
+        match world.dice.below(4) {
+            0 | 1 => world.kill_worker(i),
+            2 => world.stop_worker(i),
             _ => {
                 kill(&mut leaves);
-                leaves = leaver();
+                leaves = world.clients("clients", "LEAVES");
             }
         }
         kills += 1;
-        std::thread::sleep(Duration::from_millis(dice.below(200) as u64));
+        world.pause();
     }
-
-    let mut answers = [0, 0];
-    for mut clients in [stays, leaves] {
-        drop(clients.stdin.take());
-        let output = clients.wait_with_output().unwrap();
-        assert!(output.status.success(), "a client was left without an answer");
-        let counts = numbers(std::str::from_utf8(&output.stdout).unwrap());
-        answers = [answers[0] + counts[0], answers[1] + counts[1]];
-    }
-    workers.iter_mut().for_each(kill);
+    let [stayed, left] = [end(stays), end(leaves)];
+    let answers = [stayed[0] + left[0], stayed[1] + left[1]];
+    world.workers.iter_mut().for_each(kill);
     signal(&broker, Signal::TERM);
     assert!(broker.wait().unwrap().success());
     let said = said.join().unwrap();
     let summary = said.lines().last().unwrap();
     println!("{kills} kills; {answers:?} replies and errors seen by clients; {summary}");
-    check(summary, answers, &letters);
-    assert!(start.elapsed() < Duration::from_secs(seconds) + 2 * PATIENCE);
+    check(summary, answers, &world.letters());
+    assert!(start.elapsed() < Duration::from_secs(seconds()) + 2 * PATIENCE);
+}
+
+#[test]
+fn whoever_is_killed_and_the_queue_too_no_client_gets_anothers_answer_and_few_have_to_ask_again() {
+    let mut world = World::new();
+    let (mut broker, mut said) = world.broker(&["--journal", "journal"]);
+    let clients = ["A", "B"].map(|name| world.clients("stubborn", name));
+    let (mut kills, mut restarts, mut went_on) = (0, 0, 0);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(seconds()) || kills < KILLS / 4 {
+        let i = world.dice.below(WORKERS);
+        match world.dice.below(4) {
+            0 => world.kill_worker(i),
+            1 => world.stop_worker(i),
+            _ => {
+                kill(&mut broker);
+                went_on += u64::from(said.join().unwrap().contains("going on with"));
+                (broker, said) = world.broker(&["--journal", "journal"]);
+                restarts += 1;
+                // Clients and workers come back, and are at work when it is killed again.
+                std::thread::sleep(Duration::from_millis(1500));
+            }
+        }
+        kills += 1;
+        world.pause();
+    }
+    let seen = clients.map(end);
+    let [replies, errors, asked_again] = [0, 1, 2].map(|i| seen[0][i] + seen[1][i]);
+    world.workers.iter_mut().for_each(kill);
+    signal(&broker, Signal::TERM);
+    assert!(broker.wait().unwrap().success());
+    println!(
+        "{kills} kills, {restarts} of them of the queue, of which {went_on} left requests; {replies} replies, {errors} errors, \
+         {asked_again} asked again"
+    );
+    assert!(went_on > 0, "some were killed with requests");
+    // Those whose request or reply was in the system's buffers.
+    assert!(asked_again <= 2 * restarts, "{asked_again} requests were lost with {restarts} queues");
 }
 
 /// Each request ended in one way, and what clients saw is among it.
