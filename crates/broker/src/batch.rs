@@ -26,17 +26,31 @@ impl Batch {
     ) -> bool {
         backend.send_many(&mut self.requests, &mut self.failed);
         let retry = !self.failed.is_empty();
+        if retry {
+            self.take_back(backend, queue);
+        }
+        frontend.send_many(&mut self.replies, &mut self.failed);
+        if !self.failed.is_empty() {
+            self.find_full();
+        }
+        frontend.release_many(&self.released);
+        self.released.clear();
+        retry
+    }
+
+    #[cold]
+    fn take_back(&mut self, backend: &Router, queue: &mut Queue) {
         for (worker, _) in self.failed.drain(..) {
             backend.disconnect_peer(worker);
             queue.dispatch_failed(worker);
         }
-        frontend.send_many(&mut self.replies, &mut self.failed);
-        // A client that has left is told of by the next event.
+    }
+
+    /// A client that has left is told of by the next event.
+    #[cold]
+    fn find_full(&mut self) {
         let failed = self.failed.drain(..);
         let full = failed.filter(|(_, error)| error.kind() == SendErrorKind::Full);
         self.full.extend(full.map(|(client, _)| client));
-        frontend.release_many(&self.released);
-        self.released.clear();
-        retry
     }
 }

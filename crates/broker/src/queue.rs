@@ -112,12 +112,16 @@ impl Queue {
     #[inline]
     pub fn set_time(&mut self, now: Instant) {
         self.now = now;
-        if (self.workers.has_due() || self.returning.is_some())
-            && let Some(due) =
-                [self.workers.next_due(), self.next_return()].into_iter().flatten().min()
-            && let late = now.saturating_duration_since(due)
-            && late > STOPPED
-        {
+        if self.has_due() {
+            self.forgive_delay();
+        }
+    }
+
+    #[cold]
+    fn forgive_delay(&mut self) {
+        let due = [self.workers.next_due(), self.next_return()].into_iter().flatten().min();
+        let late = due.map_or(Duration::ZERO, |due| self.now.saturating_duration_since(due));
+        if late > STOPPED {
             // What has arrived meanwhile is still to be read.
             self.workers.extend(late + STOPPED);
             self.extend_returning(late + STOPPED);

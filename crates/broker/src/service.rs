@@ -90,6 +90,9 @@ pub struct Broker {
     dead_letters: OnDeadLetter,
 }
 
+/// In one word, for nearly always there is none.
+type Failure = Box<JournalError>;
+
 type OnDeadLetter = Box<dyn FnMut(&DeadLetter) + Send>;
 
 impl fmt::Debug for Broker {
@@ -202,21 +205,20 @@ impl Broker {
             let drain = self.drain;
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
-            let written = self.journal.as_mut().map_or(Ok(()), Journal::write);
-            failure = drained.unwrap_or(Ok(())).and(written).err();
+            failure = drained.unwrap_or(Ok(())).and(self.write_journal()).err();
         }
         let outcome = Outcome {
             waiting: self.queue.waiting(),
             in_flight: self.queue.in_flight(),
             counters: self.queue.counters(),
-            failure,
+            failure: failure.map(|failure| *failure),
         };
         tokio::join!(self.frontend.close(), self.backend.close());
         outcome
     }
 
     /// Carries requests and replies until `done` says so.
-    async fn carry(&mut self, done: impl Fn(&Queue) -> bool) -> Result<(), JournalError> {
+    async fn carry(&mut self, done: impl Fn(&Queue) -> bool) -> Result<(), Failure> {
         let mut events = (Vec::new(), Vec::new());
         let mut timer = Timer::default();
         while !done(&self.queue) {
@@ -245,16 +247,21 @@ impl Broker {
         cx: &mut Context<'_>,
         events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
         timer: &mut Timer,
-    ) -> Poll<Result<(), JournalError>> {
+    ) -> Poll<Result<(), Failure>> {
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(journal) = &mut self.journal {
-            journal.write()?;
+        if self.journal.is_some() {
+            self.write_journal()?;
         }
         timer.poll(cx, self.queue.next_timeout()).map(Ok)
+    }
+
+    #[cold]
+    fn write_journal(&mut self) -> Result<(), Failure> {
+        Ok(self.journal.as_mut().map_or(Ok(()), Journal::write)?)
     }
 
     fn queue_backend(&mut self, event: PeerEvent) {
@@ -287,7 +294,7 @@ impl Broker {
     }
 
     /// Carries out what the queue has decided, all of it together.
-    fn act(&mut self) -> Result<(), JournalError> {
+    fn act(&mut self) -> Result<(), Failure> {
         loop {
             while let Some(action) = self.queue.next_action() {
                 match action {
@@ -313,15 +320,11 @@ impl Broker {
                 self.keep()?;
             }
             let retry = self.batch.deliver(&self.frontend, &self.backend, &mut self.queue);
-            for client in self.batch.full.drain(..) {
-                self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
-                self.frontend.disconnect_peer(client);
+            if !self.batch.full.is_empty() {
+                self.disconnect_full();
             }
-            if let Some(journal) = &mut self.journal {
-                journal.note_carried_out();
-                if journal.is_long() {
-                    journal.begin_anew(&self.queue.snapshot())?;
-                }
+            if self.journal.is_some() {
+                self.note_carried_out()?;
             }
             if !retry {
                 return Ok(());
@@ -329,12 +332,31 @@ impl Broker {
         }
     }
 
+    #[cold]
+    fn disconnect_full(&mut self) {
+        for client in self.batch.full.drain(..) {
+            self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
+            self.frontend.disconnect_peer(client);
+        }
+    }
+
+    /// What follows from all that is kept so far has been done.
+    #[cold]
+    fn note_carried_out(&mut self) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.note_carried_out();
+        if journal.is_long() {
+            journal.begin_anew(&self.queue.snapshot())?;
+        }
+        Ok(())
+    }
+
     /// Keeps what the next broker has to know before anything follows from it.
     #[cold]
-    fn keep(&mut self) -> Result<(), JournalError> {
+    fn keep(&mut self) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.queue.take_records().for_each(|record| journal.add(&record));
-        journal.write_urgent()
+        Ok(journal.write_urgent()?)
     }
 }
 

@@ -277,7 +277,8 @@ impl Workers {
     }
 
     /// Gives a request to a worker that is not busy. Returns what it is to be sent.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one of its two places is that of each request")]
     pub(super) fn give(
         &mut self,
         id: PeerId,
