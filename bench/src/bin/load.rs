@@ -3,7 +3,8 @@
 //! `load FRONTEND BACKEND CLIENTS WORKERS SIZE SECONDS PID` makes the connections, lets each client
 //! have one request outstanding and each worker answer at once, and after a second of warming up
 //! prints one line: jobs, seconds, microseconds of processor time of process PID, its peak memory in
-//! KiB, and the 50th, 99th and 99.9th percentile of a round trip in microseconds.
+//! KiB, and the 50th, 99th and 99.9th percentile of a round trip in microseconds. With `NAMES` in the environment, the
+//! peers have names of their own.
 
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -61,6 +62,8 @@ fn main() -> io::Result<()> {
 }
 
 struct Load {
+    /// Peers have names of their own.
+    names: bool,
     poll: Poll,
     peers: Vec<Peer>,
     request: Vec<u8>,
@@ -75,12 +78,14 @@ impl Load {
         frame(&vec![b'x'; size], false, &mut request);
         let histogram = Histogram::new_with_bounds(1, 100_000_000_000, 3).unwrap();
         let scratch = vec![0; 256 << 10];
-        Ok(Self { poll: Poll::new()?, peers: Vec::new(), request, histogram, scratch })
+        let names = std::env::var_os("NAMES").is_some();
+        Ok(Self { names, poll: Poll::new()?, peers: Vec::new(), request, histogram, scratch })
     }
 
     fn connect(&mut self, endpoint: &str, is_client: bool) -> io::Result<()> {
         let stream = Stream::connect(endpoint)?;
-        shake_hands(&stream, "REQ", b"")?;
+        let name = self.names.then(|| format!("PEER-{}", self.peers.len())).unwrap_or_default();
+        shake_hands(&stream, "REQ", name.as_bytes())?;
         self.poll.add(&stream, self.peers.len() as u64)?;
         self.peers.push(Peer {
             stream,

@@ -58,7 +58,8 @@ pub enum Durability {
 /// The records of a queue in a file. Another process cannot write there at the same time.
 ///
 /// What a [`Broker`](crate::Broker) has in its [journal](crate::Broker::with_journal) goes on after it was killed, for
-/// clients and workers that have names of their own.
+/// clients and workers that have names of their own. Who drives a [`Queue`](crate::Queue) otherwise adds its
+/// [records](crate::Queue::take_records) before its actions are carried out, and says when they have been.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -115,14 +116,24 @@ impl Journal {
         Ok((journal, replay, cut_off))
     }
 
-    /// Whether messages of so many bytes can be kept.
-    pub(crate) fn check_message_size(&self, size: usize) -> Result<(), JournalError> {
+    /// Whether messages of so many bytes can be kept. Others may not be [added](Self::add).
+    ///
+    /// # Errors
+    ///
+    /// If they cannot.
+    pub fn check_message_size(&self, size: usize) -> Result<(), JournalError> {
         let fits = size <= MESSAGE_MAX;
         if fits { Ok(()) } else { Err(JournalError::new(&self.path, Trouble::MessageSize(size))) }
     }
 
-    /// Takes a record. That a request has ended is kept only after it was [carried out](Self::note_carried_out).
-    pub(crate) fn add(&mut self, record: &Record) {
+    /// Whether to write is to wait for the disk, so that what is written together is cheaper by far.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.durability == Durability::Fsync
+    }
+
+    /// Takes a record, to be written. That a request has ended is so only after it was
+    /// [carried out](Self::note_carried_out).
+    pub fn add(&mut self, record: &Record) {
         if let Record::Ended { number } = record {
             self.ended.push(*number);
         } else {
@@ -131,26 +142,34 @@ impl Journal {
         }
     }
 
-    /// What has to be kept before the next actions are carried out is, if there is anything.
-    #[inline]
-    pub(crate) fn write_urgent(&mut self) -> Result<(), JournalError> {
+    /// What has to be kept before the next actions are carried out is, if there is anything. This waits for the system, or
+    /// for the disk.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. A part of it may be.
+    pub fn write_urgent(&mut self) -> Result<(), JournalError> {
         if self.urgent { self.write() } else { Ok(()) }
     }
 
     /// All that follows from the records so far has been done.
-    pub(crate) fn note_carried_out(&mut self) {
+    pub fn note_carried_out(&mut self) {
         for number in self.ended.drain(..) {
             encode(&Record::Ended { number }, &mut self.pending);
         }
     }
 
-    /// Writes all there is.
-    pub(crate) fn write(&mut self) -> Result<(), JournalError> {
+    /// Writes all there is, which is not urgent if it is only that requests have ended: if that is lost, they are asked again.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. A part of it may be.
+    pub fn write(&mut self) -> Result<(), JournalError> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let mut written = self.file.write_all(&self.pending);
-        if self.urgent && self.durability == Durability::Fsync {
+        if self.urgent && self.waits_for_disk() {
             written = written.and_then(|()| self.file.sync_data());
         }
         written.map_err(|error| JournalError::io(&self.path, &error))?;
@@ -162,12 +181,17 @@ impl Journal {
     }
 
     /// Whether the journal is to be begun anew.
-    pub(crate) fn is_long(&self) -> bool {
+    #[must_use]
+    pub fn is_long(&self) -> bool {
         self.size > LONG + TIMES_LONGER * self.begun_with
     }
 
-    /// Puts these records in the place of all that there were. If that fails, the journal is as it was.
-    pub(crate) fn begin_anew(&mut self, records: &[Record]) -> Result<(), JournalError> {
+    /// Puts these records in the place of all that there were.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written. Then the journal is as it was.
+    pub fn begin_anew(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let (file, size) = put_in_place(&self.path, records)?;
         (self.file, self.size, self.begun_with) = (file, size, size);
         Ok(())

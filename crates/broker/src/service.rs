@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{BindError, ConfigError, Endpoint, LeaveReason, Monitor, PeerEvent, Router};
@@ -223,6 +224,9 @@ impl Broker {
         let mut timer = Timer::default();
         while !done(&self.queue) {
             poll_fn(|cx| self.poll_events(cx, &mut events, &mut timer)).await?;
+            if self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
+                self.gather(&mut events).await;
+            }
             self.queue.set_time(now());
             // Workers first: who becomes idle now may serve what comes next.
             for event in events.0.drain(..) {
@@ -240,6 +244,21 @@ impl Broker {
             }
         }
         Ok(())
+    }
+
+    /// Takes all that connections have read and can read at once.
+    async fn gather(&mut self, events: &mut (Vec<PeerEvent>, Vec<PeerEvent>)) {
+        let (mut before, mut now) = (0, events.0.len() + events.1.len());
+        while before < now && now < BATCH {
+            yield_now().await;
+            poll_fn(|cx| {
+                let _ = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
+                let _ = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
+                Poll::Ready(())
+            })
+            .await;
+            (before, now) = (now, events.0.len() + events.1.len());
+        }
     }
 
     fn poll_events(
