@@ -2,6 +2,7 @@
 //! this.
 
 use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -103,6 +104,31 @@ fn ruby_runs_the_seed_against_the_defaults_in_any_start_order_ten_times_of_ten()
     for run in runs {
         run.join().unwrap();
     }
+}
+
+#[test]
+fn ruby_runs_the_seed_to_its_end_though_the_queue_is_killed_twice_in_the_middle() {
+    let directory = tempfile::tempdir().unwrap();
+    let serve = ["serve", "--journal", "journal"];
+    let mut queue = broker(directory.path(), &serve);
+    wait_for(&directory.path().join("backend.ipc"));
+    let mut seed = Command::new("ruby");
+    seed.arg(repository().join("tests/peers/seed.rb")).arg("workers-first");
+    let mut seed = start(&mut seed, directory.path());
+    let lines = BufReader::new(seed.0.as_mut().unwrap().stdout.take().unwrap()).lines();
+    let mut printed = HashSet::new();
+    for line in lines {
+        let line = line.unwrap();
+        let Some((client, _)) = line.split_once(": REP OK from PROCESSOR-") else { continue };
+        assert!(printed.insert(client.trim_start().to_owned()), "{line} again");
+        // Of the others some run and some wait.
+        if [2, 5].contains(&printed.len()) {
+            drop(queue);
+            queue = broker(directory.path(), &serve);
+        }
+    }
+    assert!(seed.output().status.success());
+    assert_eq!(printed, (0..10).map(|i| format!("CLIENT-{i}")).collect());
 }
 
 #[test]

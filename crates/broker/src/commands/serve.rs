@@ -86,8 +86,18 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
 /// What became of all requests, leaving out what did not happen.
 fn summary(counters: &Counters) -> String {
     let Counters {
-        requests, replies, given_up, dropped, rejected, abandoned, lost, retries, ..
+        requests,
+        replies,
+        given_up,
+        dropped,
+        rejected,
+        abandoned,
+        lost,
+        retries,
+        resumed,
+        ..
     } = *counters;
+    let again = retries + resumed;
     let rare = [
         (given_up, "given up"),
         (dropped, "dropped with their workers"),
@@ -98,7 +108,7 @@ fn summary(counters: &Counters) -> String {
     let rare = rare.into_iter().filter(|(count, _)| *count > 0);
     let ends = std::iter::once((replies, "answered")).chain(rare);
     let ends: Vec<_> = ends.map(|(count, what)| format!("{count} {what}")).collect();
-    let again = if retries > 0 { format!("; {retries} handed out again") } else { String::new() };
+    let again = if again > 0 { format!("; {again} handed out again") } else { String::new() };
     format!("{requests} requests: {}{again}", ends.join(", "))
 }
 

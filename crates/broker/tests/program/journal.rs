@@ -159,6 +159,28 @@ fn requests_that_waited_go_on_with_all_their_frames_in_their_order() {
 }
 
 #[test]
+fn a_worker_that_is_still_at_work_drops_what_it_is_given_again_and_its_reply_counts() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let client = queues.client(zmq::REQ, "C", &["job"]);
+    let worker = queues.worker("W");
+    assert_eq!(frames(&worker), ["C", "", "job"]);
+    queue.kill();
+    let queue = queues.start(&[]);
+    // It is silent for a second, and is given its request again. Nothing tells of that but time.
+    std::thread::sleep(Duration::from_millis(2500));
+    worker.send_multipart(["C", "", "done"], 0).unwrap();
+    assert_eq!(frames(&client), ["done"]);
+    let other = queues.client(zmq::REQ, "D", &["next"]);
+    assert_eq!(frames(&worker), ["D", "", "next"], "and not what it had dropped");
+    worker.send_multipart(["D", "", "done, too"], 0).unwrap();
+    assert_eq!(frames(&other), ["done, too"]);
+    queue.signal(Signal::TERM);
+    let said: Vec<_> = (0..3).map(|_| queue.error()).collect();
+    assert_eq!(said[2], "broker: 2 requests: 2 answered; 1 handed out again");
+}
+
+#[test]
 fn a_worker_that_never_comes_back_costs_its_request_the_grace() {
     let queues = Queues::new();
     let queue = queues.start(&[]);
