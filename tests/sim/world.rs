@@ -98,8 +98,8 @@ impl World {
         };
         let clients = (0..=choices.below(5)).map(|i| (client(i, &mut choices), None)).collect();
         let mut clients: Vec<(Client, _)> = clients;
-        if plan.duplicates {
-            clients.iter_mut().for_each(|(client, _)| client.name = "C".to_owned());
+        for (client, _) in clients.iter_mut().filter(|_| plan.duplicates) {
+            "C".clone_into(&mut client.name);
         }
         let workers =
             (0..=choices.below(4)).map(|i| (Worker::new(format!("W{i}")), None)).collect();
@@ -353,7 +353,9 @@ impl World {
     }
 
     fn carry_out_all(&mut self, actions: VecDeque<Action>) {
-        actions.into_iter().for_each(|action| self.carry_out(action));
+        for action in actions {
+            self.carry_out(action);
+        }
         self.journal.note_carried_out();
     }
 

@@ -205,7 +205,9 @@ impl Queue {
         self.note_leaves(client);
         let dropped = self.clients.leave(client);
         self.counters.abandoned += dropped.len() as u64;
-        dropped.iter().for_each(|request| self.note_ended(request.number));
+        for request in &dropped {
+            self.note_ended(request.number);
+        }
     }
 
     /// A worker has connected. It gets nothing before it has said that it is ready, unless it was

@@ -28,10 +28,8 @@ pub(super) fn encode(record: &Record, output: &mut Vec<u8>) {
             output.extend(number.to_le_bytes());
             output.extend(connection.to_le_bytes());
             output.push((*lock_step).into());
-            put_size(stack.len(), output);
-            stack.iter().for_each(|frame| put_bytes(frame, output));
-            put_size(message.len(), output);
-            message.parts().for_each(|frame| put_bytes(frame, output));
+            put_frames(stack.len(), stack.iter().map(|frame| &**frame), output);
+            put_frames(message.len(), message.parts(), output);
         }
         Record::HandedOut { number, worker, in_doubt } => {
             output.push(HANDED_OUT);
@@ -66,6 +64,13 @@ fn size_of(size: usize) -> u32 {
 
 fn put_size(size: usize, output: &mut Vec<u8>) {
     output.extend(size_of(size).to_le_bytes());
+}
+
+fn put_frames<'a>(count: usize, frames: impl Iterator<Item = &'a [u8]>, output: &mut Vec<u8>) {
+    put_size(count, output);
+    for frame in frames {
+        put_bytes(frame, output);
+    }
 }
 
 fn put_bytes(bytes: &[u8], output: &mut Vec<u8>) {

@@ -23,7 +23,9 @@ fn handed_out(number: u64, worker: &str) -> Record {
 fn journal_of(records: &[Record]) -> (TempDir, Vec<u8>) {
     let directory = tempfile::tempdir().unwrap();
     let (mut journal, ..) = Journal::open(directory.path(), Durability::Fsync).unwrap();
-    records.iter().for_each(|record| journal.add(record));
+    for record in records {
+        journal.add(record);
+    }
     journal.note_carried_out();
     journal.write().unwrap();
     drop(journal);

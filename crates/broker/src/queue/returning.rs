@@ -250,7 +250,9 @@ impl Queue {
             running.partition::<BTreeMap<_, _>, _>(|(_, request)| request.client_name() == name);
         returning.running = kept;
         requests.extend(dropped.into_values());
-        requests.iter().for_each(|request| self.abandon(request));
+        for request in &requests {
+            self.abandon(request);
+        }
     }
 
     /// Takes the request that a worker of this name had.
@@ -313,14 +315,18 @@ impl Queue {
         let Some(returning) = &mut self.returning else { return };
         if is_over(returning.workers_until) {
             let running = std::mem::take(&mut returning.running);
-            running.into_values().for_each(|request| self.requeue(request));
+            for request in running.into_values() {
+                self.requeue(request);
+            }
         }
         if let Some(returning) = &self.returning
             && is_over(returning.clients_until)
         {
             let absent = returning.clients.iter().filter(|(_, client)| client.back.is_none());
             let absent: Vec<_> = absent.map(|(name, _)| name.clone()).collect();
-            absent.iter().for_each(|name| self.forget(name));
+            for name in &absent {
+                self.forget(name);
+            }
         }
         self.forget_returning_if_over();
     }

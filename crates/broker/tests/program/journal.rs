@@ -121,7 +121,9 @@ fn all_ten_clients_print_though_the_queue_is_killed_twice_in_the_middle() {
         let goes_on = queue.error();
         assert!(goes_on.starts_with("broker: going on with "), "{goes_on}");
     }
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     printed.extend(replies.try_iter());
     printed.sort();
     for (i, line) in printed.iter().enumerate() {
@@ -139,7 +141,9 @@ fn requests_that_waited_go_on_with_all_their_frames_in_their_order() {
     let queue = queues.start(&[]);
     let dealer = queues.client(zmq::DEALER, "D", &["id", "", "first", "", "frame"]);
     let many: Vec<_> = (1..10).map(|i| format!("request {i}")).collect();
-    many.iter().for_each(|body| dealer.send_multipart(["", body], 0).unwrap());
+    for body in &many {
+        dealer.send_multipart(["", body], 0).unwrap();
+    }
     queues.wait_until_kept("request 9");
     let worker = queues.worker("W");
     assert_eq!(frames(&worker), ["D", "", "first", "", "frame"]);
