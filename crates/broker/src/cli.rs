@@ -1,6 +1,8 @@
 //! The command line.
 
+mod file;
 mod serve;
+mod settings;
 mod values;
 
 use std::ffi::OsString;
@@ -9,10 +11,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use zmtp::Endpoint;
 
+use file::{Complaint, File};
 pub(crate) use serve::Serve;
+pub(crate) use settings::{RELOADED, Setting, check};
 use values::parse_seconds;
 
 use crate::output::note;
@@ -29,6 +33,13 @@ struct Cli {
 pub(crate) enum Command {
     /// Run the queue: clients connect to the frontend, workers to the backend.
     Serve(Box<Serve>),
+    /// Show what each option of `serve` is with these, and where that comes from.
+    Config(Box<Serve>),
+    /// Say what is wrong with a file of options, if anything is.
+    Check {
+        /// What `serve --config` is to read.
+        file: PathBuf,
+    },
     /// Watch a queue at work in this one process: ten clients, three workers.
     Demo(Demo),
     /// Send one request and print the reply, one frame a line.
@@ -122,24 +133,44 @@ pub(crate) struct Resubmit {
     pub(crate) timeout: Duration,
 }
 
-/// What is to be done, or the exit code once help or a complaint has been printed.
-pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, ExitCode> {
-    let error = match Cli::try_parse_from(args) {
-        Ok(cli) => return Ok(cli.command),
-        Err(error) => error,
+/// What is to be done, and what the options of `serve` are where it has any; or the exit code once help or complaints have
+/// been printed.
+pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCode> {
+    let complain = |complaints: Vec<Complaint>| {
+        complaints.iter().for_each(note);
+        ExitCode::from(2)
     };
+    let bare = Cli::command().try_get_matches_from(args).map_err(|error| refuse(&error))?;
+    let mut file = File::default();
+    if settings::takes_any(&bare) {
+        let complaints = settings::check_environment();
+        let named = settings::command(&file).try_get_matches_from(args);
+        match named {
+            _ if !complaints.is_empty() => return Err(complain(complaints)),
+            Ok(named) => file = settings::named_file(&named).map_err(complain)?,
+            Err(error) => return Err(refuse(&error)),
+        }
+    }
+    let mut command = settings::command(&file);
+    let matches = command.try_get_matches_from_mut(args).map_err(|error| refuse(&error))?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
+    Ok((cli.command, settings::settings(&command, &matches, &file)))
+}
+
+fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             print!("{error}");
-            Err(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             eprint!("{error}");
-            Err(ExitCode::from(2))
+            ExitCode::from(2)
         }
         _ => {
-            note(sentence(&error.to_string()));
-            Err(ExitCode::from(2))
+            let similar = settings::suggestion(error).map(|name| format!("; did you mean {name}?"));
+            note(sentence(&error.to_string()) + &similar.unwrap_or_default());
+            ExitCode::from(2)
         }
     }
 }

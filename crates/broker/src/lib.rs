@@ -36,18 +36,22 @@
 
 mod batch;
 mod config;
+mod handle;
 mod journal;
 mod peer_map;
 mod queue;
 mod report;
 mod service;
+mod start_error;
 mod timer;
 
 pub use config::{Config, backend_limits};
+pub use handle::{Ended, Handle};
 pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
     Action, Asked, AtLimit, Cause, Counters, DeadLetter, GaveUp, Loss, OnWorkerLoss, Policy, Queue,
     Record, Replay, Restored, Side, Violation,
 };
 pub use report::Report;
-pub use service::{Broker, Outcome, StartError};
+pub use service::{Broker, Outcome};
+pub use start_error::StartError;

@@ -17,8 +17,9 @@ mod signals;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os()) {
-        Ok(command) => command,
+    let args: Vec<_> = std::env::args_os().collect();
+    let (command, settings) = match cli::parse(&args) {
+        Ok(parsed) => parsed,
         Err(code) => return code,
     };
     // One thread: a queue is serial by nature, and to hand messages to another thread costs more
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(commands::run(command));
+            let result = runtime.block_on(commands::run(command, settings));
             // A host name that is being looked up is not waited for.
             runtime.shutdown_background();
             result

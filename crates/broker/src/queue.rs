@@ -246,6 +246,11 @@ impl Queue {
         }
     }
 
+    /// From now on this is done, with requests that wait as well. Leases are those with which requests were handed out.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// Hands out no more requests; those that run may be answered.
     pub fn drain(&mut self) {
         self.draining = true;

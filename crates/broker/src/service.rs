@@ -8,57 +8,19 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{BindError, ConfigError, Endpoint, LeaveReason, Monitor, PeerEvent, Router};
+use zmtp::{BindError, Endpoint, LeaveReason, Monitor, PeerEvent, Router};
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::handle::{Handle, Order, Orders};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Action, Counters, DeadLetter, Queue, Replay, Restored, Side, Violation};
 use crate::report::{Report, Reports};
+use crate::start_error::StartError;
 use crate::timer::{Timer, now};
 
 /// Events taken from a socket before what follows from them is carried out.
 const BATCH: usize = 64;
-
-/// Why a broker did not start.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A value of the configuration makes no sense.
-    Config(ConfigError),
-    /// An endpoint could not be bound.
-    Bind(BindError),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Bind(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Config(error) => error.source(),
-            Self::Bind(error) => error.source(),
-        }
-    }
-}
-
-impl From<ConfigError> for StartError {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
-
-impl From<BindError> for StartError {
-    fn from(error: BindError) -> Self {
-        Self::Bind(error)
-    }
-}
 
 /// How a broker ended.
 #[derive(Clone, Debug)]
@@ -86,6 +48,7 @@ pub struct Broker {
     drain: Duration,
     max_message_size: usize,
     journal: Option<Journal>,
+    orders: Option<Orders>,
     batch: Batch,
     reports: Reports,
     dead_letters: OnDeadLetter,
@@ -131,6 +94,7 @@ impl Broker {
             drain: config.drain,
             max_message_size: config.max_message_size,
             journal: None,
+            orders: None,
             batch: Batch::default(),
             reports: Reports::default(),
             dead_letters: Box::new(|_| {}),
@@ -153,6 +117,12 @@ impl Broker {
     #[must_use]
     pub fn monitors(&self) -> [Monitor; 2] {
         [self.frontend.monitor(), self.backend.monitor()]
+    }
+
+    /// Reaches the broker while it runs.
+    #[must_use]
+    pub fn handle(&mut self) -> Handle {
+        self.orders.get_or_insert_default().handle()
     }
 
     /// Calls `report` when a peer does something wrong, at most ten times a second.
@@ -267,6 +237,9 @@ impl Broker {
         events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
         timer: &mut Timer,
     ) -> Poll<Result<(), Failure>> {
+        if self.orders.is_some() {
+            self.follow_orders(cx);
+        }
         let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() {
@@ -276,6 +249,15 @@ impl Broker {
             self.write_journal()?;
         }
         timer.poll(cx, self.queue.next_timeout()).map(Ok)
+    }
+
+    #[cold]
+    fn follow_orders(&mut self, cx: &mut Context<'_>) {
+        while let Some(order) = self.orders.as_mut().and_then(|orders| orders.poll_next(cx)) {
+            match order {
+                Order::SetPolicy(policy) => self.queue.set_policy(*policy),
+            }
+        }
     }
 
     #[cold]

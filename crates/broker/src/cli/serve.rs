@@ -11,13 +11,19 @@ use zmtp::Endpoint;
 
 use super::values::{parse_period, parse_seconds, parse_size};
 
+/// The options, each of which can also be set in the environment, in capitals and with `BROKER_` in front
+/// (`BROKER_MAX_WAITING`), or in a file (`max-waiting = 1000`). The command line comes before the environment, and that before
+/// the file.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
+    /// Read options from this TOML file, under the same names; `broker config` shows what comes of it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Where clients connect; may be given more than once.
-    #[arg(long, value_name = "ENDPOINT", num_args = 1.., default_value = "ipc://frontend.ipc")]
+    #[arg(long, value_name = "ENDPOINT", num_args = 1.., value_delimiter = ',', default_value = "ipc://frontend.ipc")]
     pub(crate) frontend: Vec<Endpoint>,
     /// Where workers connect; may be given more than once.
-    #[arg(long, value_name = "ENDPOINT", num_args = 1.., default_value = "ipc://backend.ipc")]
+    #[arg(long, value_name = "ENDPOINT", num_args = 1.., value_delimiter = ',', default_value = "ipc://backend.ipc")]
     pub(crate) backend: Vec<Endpoint>,
     /// The largest message, where each frame counts 64 bytes more than its body; K, M and G stand for
     /// KiB, MiB and GiB.
@@ -80,8 +86,8 @@ pub(crate) struct Start {
     /// Keep requests in this directory, so that those of clients with a name go on; without it they are lost.
     #[arg(long, value_name = "DIR")]
     pub(crate) journal: Option<PathBuf>,
-    /// When a request is safe: once the system has it, or once the disk has it, which survives the machine.
-    #[arg(long, value_name = "WHAT", default_value = "os", requires = "journal",
+    /// When a request in the journal is safe: once the system has it, or once the disk has it, which survives the machine.
+    #[arg(long, value_name = "WHAT", default_value = "os",
           value_parser = PossibleValuesParser::new(["os", "fsync"]).map(durability))]
     pub(crate) durability: Durability,
     /// How long to wait for a worker that had a request before the next one gets that.

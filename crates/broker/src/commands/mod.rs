@@ -1,7 +1,9 @@
 //! What the program does, one command a file.
 
+mod config;
 mod dead_letters;
 mod demo;
+mod reload;
 mod request;
 mod serve;
 mod worker;
@@ -13,13 +15,18 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zmtp::{Config, Message, Monitor, MonitorEvent, Req};
 
-use crate::cli::Command;
+use crate::cli::{Command, Setting};
 use crate::output::hex;
 use crate::signals::Signals;
 
-pub(crate) async fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
+pub(crate) async fn run(
+    command: Command,
+    settings: Vec<Setting>,
+) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Serve(options) => serve::run(*options).await,
+        Command::Config(_) => Ok(config::show(&settings)),
+        Command::Check { file } => Ok(config::check(&file)),
+        Command::Serve(options) => serve::run(*options, settings).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,
         Command::Worker(options) => worker::run(options).await,

@@ -7,16 +7,21 @@ use broker::{Broker, Config, Counters, DeadLetter, Journal, Restored};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zmtp::{Endpoint, Monitor, MonitorEvent};
 
-use crate::cli::Serve;
+use super::reload;
+use crate::cli::{Serve, Setting};
 use crate::dead_letters::Writer;
 use crate::output::{note, say};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
 const SPARE_DESCRIPTORS: u64 = 64;
 
-pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
+pub(crate) async fn run(
+    options: Serve,
+    settings: Vec<Setting>,
+) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
+    let hangup = signals::hangup()?;
     for endpoint in options.frontend.iter().chain(&options.backend) {
         warn_if_remote(endpoint);
     }
@@ -26,8 +31,9 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
     let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
     let journal = journal.transpose()?;
     let keeps = journal.is_some();
+    let policy = options.policy();
     let mut broker = Broker::bind(Config {
-        policy: options.policy(),
+        policy: policy.clone(),
         max_connections: max_connections(raise_descriptor_limit()),
         frontend: options.frontend,
         backend: options.backend,
@@ -44,6 +50,7 @@ pub(crate) async fn run(options: Serve) -> Result<ExitCode, Box<dyn Error>> {
         (broker, restored) = broker.with_journal(journal, replay)?;
         tell_of_restored(&restored, cut_off);
     }
+    tokio::spawn(reload::at_each(hangup, broker.handle(), policy, settings));
     for monitor in broker.monitors() {
         tokio::spawn(tell_of_failed_accepts(monitor));
     }

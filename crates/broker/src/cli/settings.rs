@@ -1,0 +1,192 @@
+//! [`Setting`]: what an option of `broker serve` is, and where that comes from.
+//!
+//! The command line comes before the environment, that before a file, and that before what is built in. All have one set of
+//! names: `--max-waiting`, `BROKER_MAX_WAITING`, `max-waiting`.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory};
+
+use super::file::{Complaint, File, read};
+use super::{Cli, sentence};
+
+const SERVE: &str = "serve";
+
+/// Subcommands that take the options of `broker serve`.
+const CONFIGURED: [&str; 2] = [SERVE, "config"];
+
+/// The option that names a file. It cannot be in one.
+const FILE: &str = "config";
+
+/// What an option is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    /// As on the command line; none if it is not set.
+    pub(crate) values: Vec<String>,
+    pub(crate) source: Source,
+}
+
+/// What can be changed while the queue runs.
+pub(crate) const RELOADED: [&str; 8] = [
+    "error-reply",
+    "lease",
+    "max-attempts",
+    "max-strikes",
+    "max-waiting",
+    "max-waiting-bytes",
+    "max-worker-kills",
+    "on-worker-loss",
+];
+
+/// Where it comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    File(String),
+    Environment(String),
+    CommandLine,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(place) => f.write_str(place),
+            Self::Environment(name) => f.write_str(name),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// The command line, with the environment and what a file says beneath it.
+pub(super) fn command(file: &File) -> clap::Command {
+    let mut command = Cli::command();
+    for name in CONFIGURED {
+        command =
+            command.mut_subcommand(name, |command| command.mut_args(|arg| configured(arg, file)));
+    }
+    command
+}
+
+fn configured(arg: Arg, file: &File) -> Arg {
+    let Some(name) = option_name(&arg) else { return arg };
+    let arg = arg.env(variable(&name)).hide_env(true);
+    match file.entries.iter().find(|entry| entry.name == name) {
+        Some(entry) => arg.default_values(entry.values.clone()),
+        None => arg,
+    }
+}
+
+/// What an option is called in a file, if it can be in one or in the environment.
+fn option_name(arg: &Arg) -> Option<String> {
+    let name = arg.get_long().filter(|&name| name != "help" && name != "version")?;
+    Some(name.to_owned())
+}
+
+fn variable(name: &str) -> String {
+    format!("BROKER_{}", name.to_uppercase().replace('-', "_"))
+}
+
+/// Whether a command has the options of `broker serve`.
+pub(super) fn takes_any(matches: &ArgMatches) -> bool {
+    options(matches).is_some()
+}
+
+/// The file that the options name, sound.
+pub(super) fn named_file(matches: &ArgMatches) -> Result<File, Vec<Complaint>> {
+    let path = options(matches).and_then(|options| options.get_raw(FILE)?.next());
+    path.map_or(Ok(File::default()), |path| check(Path::new(path)))
+}
+
+/// Looks at each option in the environment by itself.
+pub(super) fn check_environment() -> Vec<Complaint> {
+    let command = Cli::command();
+    let options = command.find_subcommand(SERVE).into_iter().flat_map(clap::Command::get_arguments);
+    let complain = |name: String| {
+        let variable = variable(&name);
+        let value = std::env::var(&variable).ok()?;
+        let what = trouble(&name, &[value])?;
+        Some(Complaint::new(Path::new(&variable), None, what))
+    };
+    options.filter_map(option_name).filter_map(complain).collect()
+}
+
+/// Reads a file and looks at each of its options by itself.
+pub(crate) fn check(path: &Path) -> Result<File, Vec<Complaint>> {
+    let (file, mut complaints) = read(path);
+    for entry in &file.entries {
+        let is_file = entry.name == FILE;
+        let what = is_file.then(|| "a file cannot name another".to_owned());
+        let what = what.or_else(|| trouble(&entry.name, &entry.values));
+        complaints.extend(what.map(|what| Complaint::new(path, Some(entry.line), what)));
+    }
+    complaints.sort_by_key(|complaint| complaint.line);
+    if complaints.is_empty() { Ok(file) } else { Err(complaints) }
+}
+
+/// What is wrong with an option by itself, if anything is.
+fn trouble(name: &str, values: &[String]) -> Option<String> {
+    if ["help", "version"].contains(&name) {
+        return Some(unknown(name, None));
+    }
+    let options = values.iter().map(|value| OsString::from(format!("--{name}={value}")));
+    let args = ["broker", SERVE].map(OsString::from).into_iter().chain(options);
+    let result = Cli::command().try_get_matches_from(args);
+    result.err().map(|error| explain(name, &error))
+}
+
+fn explain(name: &str, error: &clap::Error) -> String {
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown(name, suggestion(error)),
+        _ => sentence(&error.to_string()),
+    }
+}
+
+fn unknown(name: &str, similar: Option<&str>) -> String {
+    match similar {
+        Some(similar) => {
+            format!("there is no option {name}; did you mean {}?", similar.trim_start_matches('-'))
+        }
+        None => format!("there is no option {name}; `broker help serve` lists all"),
+    }
+}
+
+/// An option that is called nearly so.
+pub(super) fn suggestion(error: &clap::Error) -> Option<&str> {
+    match error.get(ContextKind::SuggestedArg)? {
+        ContextValue::String(similar) => Some(similar),
+        _ => None,
+    }
+}
+
+fn options(matches: &ArgMatches) -> Option<&ArgMatches> {
+    matches.subcommand().filter(|(name, _)| CONFIGURED.contains(name)).map(|(_, options)| options)
+}
+
+/// What each option is.
+pub(super) fn settings(command: &clap::Command, matches: &ArgMatches, file: &File) -> Vec<Setting> {
+    let Some((name, matches)) = matches.subcommand() else { return Vec::new() };
+    let args = command.find_subcommand(name).into_iter().flat_map(clap::Command::get_arguments);
+    let setting = |arg: &Arg| {
+        let name = option_name(arg).filter(|name| name != FILE)?;
+        let id = arg.get_id().as_str();
+        let values = matches.get_raw(id).into_iter().flatten();
+        let entry = file.entries.iter().find(|entry| entry.name == name);
+        let source = match (matches.value_source(id), entry) {
+            (Some(ValueSource::CommandLine), _) => Source::CommandLine,
+            (Some(ValueSource::EnvVariable), _) => Source::Environment(variable(&name)),
+            (Some(_), Some(entry)) => {
+                Source::File(format!("{}:{}", file.path.display(), entry.line))
+            }
+            _ => Source::Default,
+        };
+        let values = values.map(|value| value.to_string_lossy().into_owned()).collect();
+        Some(Setting { name, values, source })
+    };
+    args.filter_map(setting).collect()
+}

@@ -1,0 +1,155 @@
+//! Options: on the command line, in the environment and in a file.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use interop::socket;
+use rustix::process::Signal;
+
+use super::{ANYWHERE, directory};
+use crate::support::{Program, run, text};
+
+fn write(directory: &Path, lines: &str) {
+    std::fs::write(directory.join("broker.toml"), lines).unwrap();
+}
+
+fn run_with(directory: &Path, environment: &[(&str, &str)], args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_broker"))
+        .args(args)
+        .envs(environment.iter().copied())
+        .current_dir(directory)
+        .output()
+        .unwrap()
+}
+
+/// The lines that `broker config` prints of some options.
+fn shown(output: &Output, names: &[&str]) -> Vec<String> {
+    assert!(output.status.success(), "{output:?}");
+    let is_meant =
+        |line: &&str| names.iter().any(|name| line.split([' ', '#']).any(|word| word == *name));
+    let squeeze = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    text(&output.stdout).lines().filter(is_meant).map(squeeze).collect()
+}
+
+#[test]
+fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
+    let directory = directory();
+    write(
+        directory.path(),
+        "# Mine\nlease = 2.5\nmax-strikes = 4\nfrontend = [\"ipc://a\", \"ipc://b\"]\nmax-attempts = 9\n",
+    );
+    let environment =
+        [("BROKER_LEASE", "3"), ("BROKER_MAX_STRIKES", "5"), ("BROKER_CONFIG", "broker.toml")];
+    let output = run_with(directory.path(), &environment, &["config", "--max-strikes", "6"]);
+    let names = ["frontend", "backend", "lease", "max-strikes", "max-attempts", "journal"];
+    assert_eq!(
+        shown(&output, &names),
+        [
+            "frontend = [\"ipc://a\", \"ipc://b\"] # broker.toml:4",
+            "backend = \"ipc://backend.ipc\" # default",
+            "max-attempts = 9 # broker.toml:5",
+            "lease = 3 # BROKER_LEASE",
+            "max-strikes = 6 # command line",
+            "# journal is not set # default",
+        ]
+    );
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_sets_the_same() {
+    let directory = directory();
+    let options =
+        ["--error-reply", "a \"quoted\"\tword", "--frontend", "tcp://[::1]:5555", "--heartbeat"];
+    let output = run(directory.path(), &[&["config"], &options[..]].concat());
+    write(directory.path(), text(&output.stdout));
+    let output = run(directory.path(), &["check", "broker.toml"]);
+    assert!(text(&output.stdout).ends_with("options, nothing wrong\n"), "{output:?}");
+    let output = run(directory.path(), &["config", "--config", "broker.toml"]);
+    let lines = shown(&output, &["error-reply", "frontend", "heartbeat"]);
+    let starts = [
+        "frontend = \"tcp://[::1]:5555\"",
+        "heartbeat = 2.5",
+        "error-reply = \"a \\\"quoted\\\"\\u0009word\"",
+    ];
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start) && line.contains("# broker.toml:"), "{line}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_said_with_its_lines_and_nothing_starts() {
+    let directory = directory();
+    write(
+        directory.path(),
+        "frontned = \"ipc://f\"\nmax-waiting = 0\n\nheartbeat = { every = 1 }\nconfig = \"x\"\nhelp = 1\nquite = \"else\"\n\
+         lease = [1, 2]\n",
+    );
+    let expected = "broker: broker.toml:1: there is no option frontned; did you mean frontend?\n\
+                    broker: broker.toml:2: invalid value '0' for '--max-waiting <N>': 0 is not in 1..=4294967295\n\
+                    broker: broker.toml:4: heartbeat cannot be a table; give a string, a number or a list of these\n\
+                    broker: broker.toml:5: a file cannot name another\n\
+                    broker: broker.toml:6: there is no option help; `broker help serve` lists all\n\
+                    broker: broker.toml:7: there is no option quite; `broker help serve` lists all\n\
+                    broker: broker.toml:8: the argument '--lease <S>' cannot be used multiple times\n";
+    for args in [&["check", "broker.toml"][..], &["serve", "--config", "broker.toml"]] {
+        let output = run(directory.path(), args);
+        assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
+    }
+    write(directory.path(), "lease = 1\nlease = 2\nnot toml\n");
+    let output = run(directory.path(), &["check", "broker.toml"]);
+    let lines: Vec<_> = text(&output.stderr).lines().collect();
+    assert_eq!(lines[0], "broker: broker.toml:2: duplicate key");
+    assert!(lines[1].starts_with("broker: broker.toml:3: "), "{lines:?}");
+    let output = run(directory.path(), &["serve", "--config", "nowhere.toml"]);
+    assert_eq!(
+        text(&output.stderr),
+        "broker: nowhere.toml: No such file or directory (os error 2)\n"
+    );
+}
+
+#[test]
+fn what_is_wrong_elsewhere_is_said_with_its_place() {
+    let directory = directory();
+    let output = run_with(directory.path(), &[("BROKER_LEASE", "soon")], &["serve"]);
+    let expected = "broker: BROKER_LEASE: invalid value 'soon' for '--lease <S>': not a number of seconds such as 2 or 0.5\n";
+    assert_eq!(text(&output.stderr), expected);
+    let output = run(directory.path(), &["serve", "--max-waitin", "5"]);
+    let expected =
+        "broker: unexpected argument '--max-waitin' found; did you mean --max-waiting?\n";
+    assert_eq!(text(&output.stderr), expected);
+}
+
+#[test]
+fn a_hangup_changes_what_can_change_and_says_what_cannot() {
+    let directory = directory();
+    write(directory.path(), "max-worker-kills = 5\n");
+    let args = [&ANYWHERE[..], &["--config", "broker.toml"]].concat();
+    let (program, endpoints) = Program::serve(directory.path(), &args);
+    write(directory.path(), "max-worker-kills = 1\nerror-reply = \"sorry\"\ndrain = 3\n");
+    program.signal(Signal::HUP);
+    let mut said: Vec<_> = (0..3).map(|_| program.error()).collect();
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            "broker: drain is 10 until the next start, and not 3",
+            "broker: error-reply was not set and is sorry",
+            "broker: max-worker-kills was 5 and is 1",
+        ]
+    );
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&endpoints[0]).unwrap();
+    client.send("poison", 0).unwrap();
+    let worker = socket(&context, zmq::REQ, "W");
+    worker.connect(&endpoints[1]).unwrap();
+    worker.send("READY", 0).unwrap();
+    worker.recv_multipart(0).unwrap();
+    drop(worker);
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "sorry");
+    assert!(program.error().contains("gave up request 1 of client C"));
+    write(directory.path(), "max-worker-kills = 0\n");
+    program.signal(Signal::HUP);
+    assert!(program.error().starts_with("broker: broker.toml:1: invalid value '0'"));
+    assert_eq!(program.error(), "broker: the options are as they were");
+}
