@@ -19,7 +19,7 @@ pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
 use values::parse_seconds;
 
-use crate::output::note;
+use crate::output::fail;
 
 /// An LRU request queue between ordinary ZeroMQ clients and workers, without libzmq.
 #[derive(Debug, Parser)]
@@ -137,7 +137,7 @@ pub(crate) struct Resubmit {
 /// been printed.
 pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCode> {
     let complain = |complaints: Vec<Complaint>| {
-        complaints.iter().for_each(note);
+        complaints.iter().for_each(fail);
         ExitCode::from(2)
     };
     let bare = Cli::command().try_get_matches_from(args).map_err(|error| refuse(&error))?;
@@ -169,7 +169,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let similar = settings::suggestion(error).map(|name| format!("; did you mean {name}?"));
-            note(sentence(&error.to_string()) + &similar.unwrap_or_default());
+            fail(sentence(&error.to_string()) + &similar.unwrap_or_default());
             ExitCode::from(2)
         }
     }

@@ -52,6 +52,6 @@ pub use queue::{
     Action, Asked, AtLimit, Cause, Counters, DeadLetter, GaveUp, Loss, OnWorkerLoss, Policy, Queue,
     Record, Replay, Restored, Side, Violation,
 };
-pub use report::Report;
+pub use report::{PeerChange, Report};
 pub use service::{Broker, Outcome};
 pub use start_error::StartError;

@@ -11,6 +11,7 @@
 mod cli;
 mod commands;
 mod dead_letters;
+mod log;
 mod output;
 mod signals;
 
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         Err(error) => Err(format!("cannot start the runtime: {error}").into()),
     };
     result.unwrap_or_else(|error| {
-        output::note(error);
+        output::fail(error);
         ExitCode::FAILURE
     })
 }

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
 
+use crate::log;
+
 /// A line of what the command is for.
 pub(crate) fn say(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
@@ -10,7 +12,29 @@ pub(crate) fn say(text: impl Display) {
 
 /// A line about what goes on.
 pub(crate) fn note(text: impl Display) {
-    let _ = writeln!(stderr(), "broker: {text}");
+    if log::has_started() {
+        tracing::info!("{text}");
+    } else {
+        let _ = writeln!(stderr(), "broker: {text}");
+    }
+}
+
+/// A line about what should not be so.
+pub(crate) fn warn(text: impl Display) {
+    if log::has_started() {
+        tracing::warn!("{text}");
+    } else {
+        note(text);
+    }
+}
+
+/// Why the program ends.
+pub(crate) fn fail(error: impl Display) {
+    if log::has_started() {
+        tracing::error!("{error}");
+    } else {
+        note(error);
+    }
 }
 
 /// Bytes in hexadecimal.

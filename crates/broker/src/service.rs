@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::handle::{Handle, Order, Orders};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Action, Counters, DeadLetter, Queue, Replay, Restored, Side, Violation};
-use crate::report::{Report, Reports};
+use crate::report::{PeerChange, Report, Reports};
 use crate::start_error::StartError;
 use crate::timer::{Timer, now};
 
@@ -129,6 +129,13 @@ impl Broker {
     #[must_use]
     pub fn on_report(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
         self.reports.report = Some(Box::new(report));
+        self
+    }
+
+    /// Calls `change` when a peer has joined or left.
+    #[must_use]
+    pub fn on_peer_change(mut self, change: impl Fn(PeerChange<'_>) + Send + 'static) -> Self {
+        self.reports.change = Some(Box::new(change));
         self
     }
 
@@ -271,8 +278,12 @@ impl Broker {
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
+                self.reports.add_change(Side::Backend, &peer, None);
             }
-            PeerEvent::Left(worker, reason) => self.queue.worker_left(worker.id, &reason),
+            PeerEvent::Left(worker, reason) => {
+                self.reports.add_change(Side::Backend, &worker, Some(&reason));
+                self.queue.worker_left(worker.id, &reason);
+            }
             _ => {}
         }
     }
@@ -283,11 +294,13 @@ impl Broker {
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
+                self.reports.add_change(Side::Frontend, &peer, None);
             }
             PeerEvent::Left(client, reason) => {
                 if reason == LeaveReason::WriteTimeout {
                     self.reports.add_peer(&client, Side::Frontend, Violation::NotReading);
                 }
+                self.reports.add_change(Side::Frontend, &client, Some(&reason));
                 self.queue.client_left(client.id);
             }
             _ => {}

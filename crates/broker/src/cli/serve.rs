@@ -9,6 +9,8 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use zmtp::Endpoint;
 
+use crate::log::{Depth, Format};
+
 use super::values::{parse_period, parse_seconds, parse_size};
 
 /// The options, each of which can also be set in the environment, in capitals and with `BROKER_` in front
@@ -45,6 +47,12 @@ pub(crate) struct Serve {
     /// forgotten.
     #[arg(long, value_name = "FILE")]
     pub(crate) dead_letters: Option<PathBuf>,
+    /// What is said of what goes on: sentences, or JSON, a line each on standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub(crate) log: Format,
+    /// How much is said: of each connection with `debug`.
+    #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
+    pub(crate) log_level: Depth,
     #[command(flatten)]
     losses: Losses,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use broker::{Handle, Policy};
 use tokio::signal::unix::Signal;
 
 use crate::cli::{self, Command, RELOADED, Setting};
-use crate::output::note;
+use crate::output::{note, warn};
 
 /// Reads the options again at each signal, until the broker ends.
 pub(crate) async fn at_each(
@@ -17,7 +17,7 @@ pub(crate) async fn at_each(
     while signal.recv().await.is_some() {
         // What is wrong with them has been said.
         let Ok((Command::Serve(options), new)) = cli::parse(&args) else {
-            note("the options are as they were");
+            warn("the options are as they were");
             continue;
         };
         for line in changes(&settings, &new) {

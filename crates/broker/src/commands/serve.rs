@@ -3,14 +3,15 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use broker::{Broker, Config, Counters, DeadLetter, Journal, Restored};
+use broker::{Broker, Config, Counters, DeadLetter, Journal, Restored, Side};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use zmtp::{Endpoint, Monitor, MonitorEvent};
+use zmtp::Endpoint;
 
 use super::reload;
 use crate::cli::{Serve, Setting};
 use crate::dead_letters::Writer;
-use crate::output::{note, say};
+use crate::log;
+use crate::output::{note, say, warn};
 use crate::signals::{self, Signals};
 
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
@@ -22,6 +23,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let hangup = signals::hangup()?;
+    log::start(options.log, options.log_level);
     for endpoint in options.frontend.iter().chain(&options.backend) {
         warn_if_remote(endpoint);
     }
@@ -43,16 +45,17 @@ pub(crate) async fn run(
         drain: options.drain,
     })
     .await?
-    .on_report(|report| note(report))
-    .on_dead_letter(move |letter| note(given_up(letter, dead_letters.as_mut())));
+    .on_report(log::tell_of_report)
+    .on_peer_change(log::tell_of_change)
+    .on_dead_letter(move |letter| warn(given_up(letter, dead_letters.as_mut())));
     if let Some((journal, replay, cut_off)) = journal {
         let restored;
         (broker, restored) = broker.with_journal(journal, replay)?;
         tell_of_restored(&restored, cut_off);
     }
     tokio::spawn(reload::at_each(hangup, broker.handle(), policy, settings));
-    for monitor in broker.monitors() {
-        tokio::spawn(tell_of_failed_accepts(monitor));
+    for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
+        tokio::spawn(log::follow(monitor, side));
     }
     for endpoint in broker.frontend() {
         say(format_args!("frontend {endpoint}"));
@@ -123,7 +126,7 @@ fn summary(counters: &Counters) -> String {
 fn tell_of_restored(restored: &Restored, cut_off: u64) {
     let Restored { waiting, running, clients, lost, .. } = *restored;
     if cut_off > 0 {
-        note(format_args!(
+        warn(format_args!(
             "the journal's last record was cut off, and its {cut_off} bytes are left out"
         ));
     }
@@ -133,7 +136,7 @@ fn tell_of_restored(restored: &Restored, cut_off: u64) {
         ));
     }
     if lost > 0 {
-        note(format_args!(
+        warn(format_args!(
             "{lost} requests are lost: their clients have no name that nobody else has, to know them again by"
         ));
     }
@@ -150,19 +153,10 @@ fn given_up(letter: &DeadLetter, dead_letters: Option<&mut Writer>) -> String {
     }
 }
 
-/// The pauses between attempts keep this from being a flood.
-async fn tell_of_failed_accepts(mut monitor: Monitor) {
-    while let Some(event) = monitor.recv().await {
-        if let MonitorEvent::AcceptFailed(endpoint, error) = event {
-            note(format_args!("cannot accept connections on {endpoint}: {error}; trying again"));
-        }
-    }
-}
-
 fn warn_if_remote(endpoint: &Endpoint) {
     if endpoint.is_remote() {
-        note(format_args!(
-            "warning: {endpoint} can be reached from other machines, and nobody who \
+        warn(format_args!(
+            "{endpoint} can be reached from other machines, and nobody who \
              connects is authenticated"
         ));
     }

@@ -33,6 +33,15 @@ pub enum Side {
     Backend,
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frontend => "client",
+            Self::Backend => "worker",
+        })
+    }
+}
+
 /// What a peer did wrong. If it is a message, that was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

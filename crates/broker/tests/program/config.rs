@@ -132,9 +132,9 @@ fn a_hangup_changes_what_can_change_and_says_what_cannot() {
     assert_eq!(
         said,
         [
-            "broker: drain is 10 until the next start, and not 3",
-            "broker: error-reply was not set and is sorry",
-            "broker: max-worker-kills was 5 and is 1",
+            "INFO  drain is 10 until the next start, and not 3",
+            "INFO  error-reply was not set and is sorry",
+            "INFO  max-worker-kills was 5 and is 1",
         ]
     );
     let context = zmq::Context::new();
@@ -150,6 +150,6 @@ fn a_hangup_changes_what_can_change_and_says_what_cannot() {
     assert!(program.error().contains("gave up request 1 of client C"));
     write(directory.path(), "max-worker-kills = 0\n");
     program.signal(Signal::HUP);
-    assert!(program.error().starts_with("broker: broker.toml:1: invalid value '0'"));
-    assert_eq!(program.error(), "broker: the options are as they were");
+    assert!(program.error().starts_with("ERROR broker.toml:1: invalid value '0'"));
+    assert_eq!(program.error(), "WARN  the options are as they were");
 }

@@ -28,7 +28,7 @@ fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
     assert_eq!(client.line(), "sorry");
     assert_eq!(
         program.error(),
-        "broker: gave up request 1 of client ME: too many workers left while they had it; it is dead letter 1"
+        "WARN  gave up request 1 of client ME: too many workers left while they had it; it is dead letter 1"
     );
 
     let output = run(directory.path(), &["dead-letters", "list", "letters"]);

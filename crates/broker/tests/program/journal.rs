@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use zmq::{Context, Socket};
 
 use super::directory;
-use crate::support::{Program, run, text};
+use crate::support::{Program, run, text, untimed};
 
 /// A place where one queue after the other listens.
 struct Queues {
@@ -119,7 +119,7 @@ fn all_ten_clients_print_though_the_queue_is_killed_twice_in_the_middle() {
         queue.kill();
         queue = queues.start(&[]);
         let goes_on = queue.error();
-        assert!(goes_on.starts_with("broker: going on with "), "{goes_on}");
+        assert!(goes_on.starts_with("INFO  going on with "), "{goes_on}");
     }
     for client in clients {
         client.join().unwrap();
@@ -151,7 +151,7 @@ fn requests_that_waited_go_on_with_all_their_frames_in_their_order() {
     let queue = queues.start(&[]);
     assert_eq!(
         queue.error(),
-        "broker: going on with 9 requests that waited and 1 that a worker had, of 1 clients"
+        "INFO  going on with 9 requests that waited and 1 that a worker had, of 1 clients"
     );
     worker.send_multipart(["D", "", "reply"], 0).unwrap();
     assert_eq!(frames(&dealer), ["id", "", "reply"]);
@@ -181,7 +181,7 @@ fn a_worker_that_is_still_at_work_drops_what_it_is_given_again_and_its_reply_cou
     assert_eq!(frames(&other), ["done, too"]);
     queue.signal(Signal::TERM);
     let said: Vec<_> = (0..3).map(|_| queue.error()).collect();
-    assert_eq!(said[2], "broker: 2 requests: 2 answered; 1 handed out again");
+    assert_eq!(said[2], "INFO  2 requests: 2 answered; 1 handed out again");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_client_that_asks_anew_has_given_up_what_it_asked_before() {
     assert_eq!(frames(&client), ["to after"]);
     queue.signal(Signal::TERM);
     let said: Vec<_> = (0..3).map(|_| queue.error()).collect();
-    assert_eq!(said[2], "broker: 2 requests: 1 answered, 1 whose clients left or asked anew");
+    assert_eq!(said[2], "INFO  2 requests: 1 answered, 1 whose clients left or asked anew");
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn requests_of_clients_without_a_name_are_told_of() {
     assert_eq!(worker.recv_multipart(0).unwrap()[2], b"lost");
     queue.kill();
     let queue = queues.start(&[]);
-    let expected = "broker: 1 requests are lost: their clients have no name that nobody else has, to know them again by";
+    let expected = "WARN  1 requests are lost: their clients have no name that nobody else has, to know them again by";
     assert_eq!(queue.error(), expected);
 }
 
@@ -244,7 +244,7 @@ fn a_queue_that_is_stopped_leaves_what_waits_to_the_next() {
     let said: Vec<_> = (0..2).map(|_| queue.error()).collect();
     assert_eq!(
         said[1],
-        "broker: stopped with 0 requests waiting and 1 in flight, which the journal keeps"
+        "INFO  stopped with 0 requests waiting and 1 in flight, which the journal keeps"
     );
     assert!(queue.wait().success());
     let _queue = queues.start(&["--durability", "fsync"]);
@@ -261,9 +261,9 @@ fn what_is_wrong_with_a_journal_is_said_in_a_sentence() {
     let said = |directory: &Path| {
         let output = run(directory, &args);
         assert!(!output.status.success());
-        text(&output.stderr).to_owned()
+        untimed(text(&output.stderr)).to_owned()
     };
-    let expected = "broker: the journal journal/lock: another queue that runs writes there\n";
+    let expected = "ERROR the journal journal/lock: another queue that runs writes there\n";
     assert_eq!(said(queues.directory()), expected);
     queue.kill();
 
@@ -271,7 +271,7 @@ fn what_is_wrong_with_a_journal_is_said_in_a_sentence() {
     let journal = directory.path().join("journal");
     std::fs::create_dir(&journal).unwrap();
     std::fs::write(journal.join("journal"), "Dear diary").unwrap();
-    let expected = "broker: the journal journal/journal: not a journal of a queue; give another directory, \
+    let expected = "ERROR the journal journal/journal: not a journal of a queue; give another directory, \
                     or move the file away\n";
     assert_eq!(said(directory.path()), expected);
     assert_eq!(std::fs::read(journal.join("journal")).unwrap(), b"Dear diary");

@@ -3,6 +3,7 @@
 mod config;
 mod dead_letters;
 mod journal;
+mod log;
 mod patience;
 mod stopped;
 mod support;
@@ -11,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::{Program, run, text};
+use support::{Program, run, text, untimed};
 
 /// Frontend and backend on free ports.
 const ANYWHERE: [&str; 4] = ["--frontend", "tcp://127.0.0.1:0", "--backend", "tcp://127.0.0.1:0"];
@@ -137,7 +138,7 @@ fn serve_waits_for_what_is_in_flight_and_the_reply_arrives() {
         Program::start(directory.path(), &["request", "--connect", &endpoints[0], "answer"]);
     worker.line();
     program.signal(Signal::TERM);
-    assert!(program.error().starts_with("broker: stopping once no request is in flight"));
+    assert!(program.error().starts_with("INFO  stopping once no request is in flight"));
     assert_eq!(client.line(), "answer");
     assert!(program.wait().success());
 }
@@ -216,7 +217,9 @@ fn nonsense_gets_one_sentence_that_names_it_and_a_code_other_than_zero() {
         let complaint = text(&output.stderr);
         assert!(!output.status.success(), "{args:?}");
         assert_eq!(complaint.lines().count(), 1, "{args:?}: {complaint}");
-        assert!(complaint.starts_with("broker: ") && complaint.contains(named), "{complaint}");
+        let is_marked =
+            ["broker: ", "ERROR "].iter().any(|mark| untimed(complaint).starts_with(mark));
+        assert!(is_marked && complaint.contains(named), "{complaint}");
         assert!(output.stdout.is_empty(), "{args:?}");
     }
     let long = "x".repeat(256);
@@ -258,7 +261,7 @@ fn an_address_that_others_can_reach_is_warned_about() {
     let args = ["--frontend", "tcp://0.0.0.0:0", "--backend", "tcp://127.0.0.1:0"];
     let (program, _) = Program::serve(directory().path(), &args);
     let warning = program.error();
-    assert!(warning.starts_with("broker: warning: tcp://0.0.0.0:0 can be reached"), "{warning}");
+    assert!(warning.starts_with("WARN  tcp://0.0.0.0:0 can be reached"), "{warning}");
 }
 
 #[test]

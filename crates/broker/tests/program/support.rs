@@ -46,8 +46,13 @@ impl Program {
         self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
-    /// The next line of standard error.
+    /// The next line of standard error, without the time that the log has in front.
     pub(crate) fn error(&self) -> String {
+        untimed(&self.raw_error()).to_owned()
+    }
+
+    /// The next line of standard error, as it is.
+    pub(crate) fn raw_error(&self) -> String {
         self.errors.recv_timeout(PATIENCE).expect("a line on standard error")
     }
 
@@ -92,6 +97,11 @@ fn read_lines(stream: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     receiver
+}
+
+/// A line of the log without its time.
+pub(crate) fn untimed(line: &str) -> &str {
+    line.split_once("Z ").map_or(line, |(_, rest)| rest)
 }
 
 /// Runs `broker` to its end.

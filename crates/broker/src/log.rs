@@ -1,0 +1,177 @@
+//! What `broker serve` says of what goes on: sentences for people, or JSON for programs, a line each on standard error.
+//!
+//! ```text
+//! 2026-01-31T12:00:00.000Z WARN  client C at ipc://frontend.ipc: dropped a message without an empty frame...
+//! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"WARN","message":"client C at...","identity":"C",...}
+//! ```
+
+use std::fmt;
+use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use broker::{PeerChange, Report, Side};
+use clap::ValueEnum;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+use zmtp::{Monitor, MonitorEvent};
+
+/// Whether there is a log. Before that, and in commands without one, lines go to standard error as they are.
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Connections in a second without a handshake that are told of; of a flood only the number is.
+const FAILURES_PER_SECOND: u32 = 10;
+
+/// Who is to read the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+/// How much of it there is: what is said of this level, and of what matters more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Depth {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<Depth> for Level {
+    fn from(depth: Depth) -> Self {
+        match depth {
+            Depth::Error => Self::ERROR,
+            Depth::Warn => Self::WARN,
+            Depth::Info => Self::INFO,
+            Depth::Debug => Self::DEBUG,
+            Depth::Trace => Self::TRACE,
+        }
+    }
+}
+
+/// From now on there is a log.
+pub(crate) fn start(format: Format, depth: Depth) {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(Level::from(depth))
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
+    let started = match format {
+        Format::Text => {
+            tracing::subscriber::set_global_default(builder.event_format(Text).finish())
+        }
+        Format::Json => {
+            let json = builder.json().flatten_event(true).with_target(false);
+            tracing::subscriber::set_global_default(json.finish())
+        }
+    };
+    STARTED.store(started.is_ok(), Ordering::Relaxed);
+}
+
+pub(crate) fn has_started() -> bool {
+    STARTED.load(Ordering::Relaxed)
+}
+
+/// Says what a peer did wrong.
+pub(crate) fn tell_of_report(report: &Report) {
+    let identity = report.routing_id.escape_ascii();
+    let (side, address, reason) = (report.side, &report.address, report.violation);
+    tracing::warn!(%side, %identity, %address, %reason, "{report}");
+}
+
+/// Says who has come and gone.
+pub(crate) fn tell_of_change(change: PeerChange<'_>) {
+    let identity = change.peer.routing_id.escape_ascii();
+    let (side, address) = (change.side, &change.peer.address);
+    match change.left {
+        None => tracing::debug!(%side, %identity, %address, "{change}"),
+        Some(reason) => tracing::debug!(%side, %identity, %address, %reason, "{change}"),
+    }
+}
+
+/// Says what happens to connections without a handshake, and to endpoints. What fails is told of at most ten times a second.
+pub(crate) async fn follow(mut monitor: Monitor, side: Side) {
+    let (mut since, mut count) = (Instant::now(), 0_u32);
+    while let Some(event) = monitor.recv().await {
+        let (address, reason) = match &event {
+            MonitorEvent::HandshakeFailed(address, reason) => (address, reason.to_string()),
+            MonitorEvent::Refused(address) => (address, "too many connections".to_owned()),
+            // The pauses between attempts keep this from being a flood.
+            MonitorEvent::AcceptFailed(..) => {
+                tracing::warn!(%side, "{event}; trying again");
+                continue;
+            }
+            _ => {
+                tracing::debug!(%side, "{event}");
+                continue;
+            }
+        };
+        if since.elapsed() >= Duration::from_secs(1) {
+            if count > FAILURES_PER_SECOND {
+                let missed = count - FAILURES_PER_SECOND;
+                tracing::warn!(%side, missed, "{missed} more connections without a handshake");
+            }
+            (since, count) = (Instant::now(), 0);
+        }
+        count += 1;
+        if count <= FAILURES_PER_SECOND {
+            tracing::warn!(%side, %address, %reason, "{event}");
+        }
+    }
+}
+
+/// A time, a level and a sentence. The fields are in the sentence already.
+struct Text;
+
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        let level = *event.metadata().level();
+        if writer.has_ansi_escapes() {
+            let colour = colour(level);
+            write!(writer, "\x1b[2m{time}\x1b[0m \x1b[{colour}m{level:<5}\x1b[0m ")?;
+        } else {
+            write!(writer, "{time} {level:<5} ")?;
+        }
+        let mut sentence = Sentence { writer, result: Ok(()) };
+        event.record(&mut sentence);
+        sentence.result?;
+        sentence.writer.write_char('\n')
+    }
+}
+
+/// As terminals number them.
+fn colour(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        _ => 2,
+    }
+}
+
+struct Sentence<'a> {
+    writer: Writer<'a>,
+    result: fmt::Result,
+}
+
+impl Visit for Sentence<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.result = write!(self.writer, "{value:?}");
+        }
+    }
+}
