@@ -37,6 +37,10 @@ impl<T> PeerMap<T> {
         self.0.iter().flatten().map(|(_, value)| value)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (PeerId, &T)> {
+        self.0.iter().flatten().map(|(id, value)| (*id, value))
+    }
+
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.0.iter_mut().flatten().map(|(_, value)| value)
     }

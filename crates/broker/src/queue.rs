@@ -37,6 +37,8 @@ mod record;
 mod replay;
 mod request;
 mod returning;
+mod status;
+mod times;
 mod workers;
 
 use std::collections::VecDeque;
@@ -53,6 +55,8 @@ pub use record::{Asked, Record};
 pub use replay::Replay;
 pub use request::{Cause, DeadLetter, GaveUp, Loss};
 pub use returning::Restored;
+pub use status::{Status, WorkerState, WorkerStatus};
+pub use times::{Histogram, Times};
 
 use clients::{Clients, Pushed};
 use envelope::split_envelope;
@@ -71,6 +75,9 @@ const STOPPED: Duration = Duration::from_secs(1);
 pub struct Queue {
     policy: Policy,
     now: Instant,
+    started: Instant,
+    /// From the start until now, where that is of use.
+    micros: u64,
     /// Until when silent workers are adopted, if that ever ends.
     adopts_until: Option<Instant>,
     /// The number of the last request.
@@ -83,6 +90,8 @@ pub struct Queue {
     returning: Option<Box<Returning>>,
     /// What the next queue has to know, if anybody keeps it.
     records: Option<Vec<Record>>,
+    /// How long requests took, if anybody looks.
+    times: Option<Box<Times>>,
     draining: bool,
     holds: bool,
 }
@@ -95,6 +104,8 @@ impl Queue {
             adopts_until: now.checked_add(policy.adoption),
             policy,
             now,
+            started: now,
+            micros: 0,
             number: 0,
             clients: Clients::default(),
             workers: Workers::default(),
@@ -102,6 +113,7 @@ impl Queue {
             counters: Counters::default(),
             returning: None,
             records: None,
+            times: None,
             draining: false,
             holds: false,
         }
@@ -112,6 +124,9 @@ impl Queue {
     #[inline]
     pub fn set_time(&mut self, now: Instant) {
         self.now = now;
+        if self.times.is_some() {
+            self.micros = micros(now.saturating_duration_since(self.started));
+        }
         if self.has_due() {
             self.forgive_delay();
         }
@@ -180,7 +195,7 @@ impl Queue {
         if self.returning.is_some() {
             self.note_asks(client);
         }
-        let pushed = self.clients.push(client, self.number, stack, &message, most);
+        let pushed = self.clients.push(client, self.number, self.micros, stack, &message, most);
         if self.records.is_some() {
             self.note_asked(client);
         }
@@ -327,9 +342,13 @@ impl Queue {
     fn dispatch(&mut self) {
         while !self.draining
             && self.workers.idle() > 0
-            && let Some(request) = self.clients.next()
+            && let Some(mut request) = self.clients.next()
         {
             let number = request.number;
+            if let Some(times) = &mut self.times {
+                times.waited.record(self.micros - request.since);
+            }
+            request.since = self.micros;
             let sent = self.workers.hand_out(request, self.now, self.policy.lease);
             if let Some((worker, message)) = sent {
                 if self.records.is_some() {
@@ -358,6 +377,11 @@ impl Queue {
         self.counters.violations += 1;
         self.actions.push_back(Action::Report(side, peer, violation));
     }
+}
+
+/// Enough for half a million years.
+fn micros(time: Duration) -> u64 {
+    time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into())
 }
 
 #[cfg(test)]

@@ -206,11 +206,11 @@ impl Broker {
             }
             self.queue.set_time(now());
             // Workers first: who becomes idle now may serve what comes next.
-            for event in events.0.drain(..) {
-                self.queue_backend(event);
+            if !events.0.is_empty() {
+                events.0.drain(..).for_each(|event| self.queue_backend(event));
             }
-            for event in events.1.drain(..) {
-                self.queue_frontend(event);
+            if !events.1.is_empty() {
+                events.1.drain(..).for_each(|event| self.queue_frontend(event));
             }
             self.queue.handle_timeouts();
             self.act()?;

@@ -1,12 +1,11 @@
 //! What workers send: READY, replies, and what is neither.
 
-use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 use super::Queue;
 use super::action::{Action, Side, Violation};
 use super::doubt::Verdict;
-use super::envelope::split_envelope;
+use super::envelope::{Stack, split_envelope};
 use super::policy::OnWorkerLoss;
 use super::request::{Cause, Request};
 use super::workers::{Owed, Was};
@@ -42,7 +41,7 @@ impl Queue {
     }
 
     #[cold]
-    fn ready(&mut self, worker: PeerId, was: Was, stack: Vec<Bytes>) {
+    fn ready(&mut self, worker: PeerId, was: Was, stack: Stack) {
         if self.workers.is_quarantined(worker, self.policy.max_strikes) {
             return self.report(Side::Backend, worker, Violation::Quarantined);
         }
@@ -70,7 +69,7 @@ impl Queue {
 
     /// The reply has left before its worker is idle again.
     #[inline]
-    fn answer(&mut self, worker: PeerId, request: Request, stack: Vec<Bytes>, reply: Message) {
+    fn answer(&mut self, worker: PeerId, request: Request, stack: Stack, reply: Message) {
         if let Some(request) = self.finish(request, reply) {
             self.workers.doubt(worker, &request);
             self.lose(worker, request, Cause::WrongReply);
@@ -83,13 +82,7 @@ impl Queue {
 
     /// The first reply counts, be it that of a worker from which the request was taken.
     #[cold]
-    fn answer_late(
-        &mut self,
-        worker: PeerId,
-        owed: Option<Owed>,
-        stack: Vec<Bytes>,
-        reply: Message,
-    ) {
+    fn answer_late(&mut self, worker: PeerId, owed: Option<Owed>, stack: Stack, reply: Message) {
         self.workers.settle(worker, reply.part(1).unwrap_or_default());
         let request = owed.and_then(|Owed { client, number }| {
             let waits = self.clients.take(client, number);
@@ -110,13 +103,7 @@ impl Queue {
 
     /// A reply that may be to what the worker was given before costs a retry and nobody a wrong answer.
     #[cold]
-    fn answer_doubtful(
-        &mut self,
-        worker: PeerId,
-        request: Request,
-        stack: Vec<Bytes>,
-        reply: Message,
-    ) {
+    fn answer_doubtful(&mut self, worker: PeerId, request: Request, stack: Stack, reply: Message) {
         let name = reply.part(1).unwrap_or_default();
         match self.workers.judge(worker, name, &request) {
             Verdict::This | Verdict::Nothing => self.answer(worker, request, stack, reply),
@@ -142,7 +129,7 @@ impl Queue {
 
     /// A REQ that speaks up with a reply has been asked on a connection that was lost, and waits for something now.
     #[cold]
-    fn answer_unasked(&mut self, worker: PeerId, stack: Vec<Bytes>, message: Message) {
+    fn answer_unasked(&mut self, worker: PeerId, stack: Stack, message: Message) {
         if self.workers.is_quarantined(worker, self.policy.max_strikes) {
             self.report(Side::Backend, worker, Violation::Quarantined);
         } else if is_reply(&message)
@@ -174,6 +161,9 @@ impl Queue {
         }
         if self.clients.want(&request) {
             self.counters.replies += 1;
+            if let Some(times) = &mut self.times {
+                times.served.record(self.micros - request.since);
+            }
             self.note_ended(request.number);
             self.actions.push_back(Action::Reply(request.client, reply));
         } else {

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+use super::envelope::Stack;
 use super::line::Line;
 use super::request::Request;
 use crate::peer_map::PeerMap;
@@ -53,7 +53,7 @@ pub(super) enum Pushed {
     /// Its client has left.
     Unwanted,
     /// There is no room, and the request is gone.
-    Refused(Vec<Bytes>),
+    Refused(Stack),
 }
 
 impl Clients {
@@ -109,7 +109,8 @@ impl Clients {
         &mut self,
         id: PeerId,
         number: u64,
-        stack: Vec<Bytes>,
+        since: u64,
+        stack: Stack,
         message: &Message,
         most: usize,
     ) -> Pushed {
@@ -130,7 +131,7 @@ impl Clients {
         let message = client.prefix.followed_by(message);
         let size = message.wire_size();
         let request =
-            Request { number, client: id, position, lock_step, stack, message, past: None };
+            Request { number, client: id, position, lock_step, since, stack, message, past: None };
         self.bytes += size;
         match waiting {
             Some(waiting) if lock_step => {
@@ -249,6 +250,11 @@ impl Clients {
 
     pub(super) fn waiting(&self) -> usize {
         self.waiting
+    }
+
+    /// Clients that are there.
+    pub(super) fn len(&self) -> usize {
+        self.by_id.values().count()
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -12,10 +12,13 @@ const MAX_STACK_BYTES: usize = 4 << 10;
 pub(crate) const ENVELOPE_FRAMES: usize = MAX_STACK_FRAMES + 3;
 pub(crate) const ENVELOPE_COST: usize = MAX_STACK_BYTES + 255 + 64 * ENVELOPE_FRAMES;
 
+/// The frames in front of a delimiter. Mostly there are none, and then this is two words that own nothing.
+pub(super) type Stack = Box<[Bytes]>;
+
 /// Splits the frames in front of the first empty one off. There has to be one, and a body.
-pub(super) fn split_envelope(mut message: Message) -> Option<(Vec<Bytes>, Message)> {
+pub(super) fn split_envelope(mut message: Message) -> Option<(Stack, Message)> {
     if message.len() > 1 && message.part(0) == Some(b"") {
-        return Some((Vec::new(), message));
+        return Some((Stack::default(), message));
     }
     let depth = message.parts().take(MAX_STACK_FRAMES + 1).position(<[u8]>::is_empty)?;
     let bytes: usize = message.parts().take(depth).map(<[u8]>::len).sum();

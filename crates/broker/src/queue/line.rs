@@ -100,7 +100,8 @@ mod tests {
             client: ids(1)[0],
             position: 0,
             lock_step: true,
-            stack: Vec::new(),
+            since: 0,
+            stack: Box::default(),
             message: Message::from(body),
             past: None,
         }

@@ -57,7 +57,8 @@ impl Queue {
     }
 
     /// A request waits again, behind its client if that is not there.
-    fn put_back(&mut self, request: Request, pause: Option<Duration>) {
+    fn put_back(&mut self, mut request: Request, pause: Option<Duration>) {
+        request.since = self.micros;
         match pause {
             _ if request.client == PeerId::NOBODY => self.await_client(request),
             None => self.clients.push_urgent(request),

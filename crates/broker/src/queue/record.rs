@@ -91,7 +91,7 @@ impl Queue {
             number: request.number,
             connection: self.clients.connection(request.client),
             lock_step: request.lock_step,
-            stack: request.stack.clone(),
+            stack: request.stack.to_vec(),
             message,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+use super::envelope::Stack;
 use super::record::Asked;
 
 /// A request as it waits or runs.
@@ -18,8 +19,10 @@ pub(super) struct Request {
     pub(super) position: u64,
     /// Its client can have only one outstanding.
     pub(super) lock_step: bool,
+    /// Since when it waits, or its worker has it, in the queue's [microseconds](super::Queue::micros).
+    pub(super) since: u64,
     /// The frames in front of the delimiter, which the reply carries as well.
-    pub(super) stack: Vec<Bytes>,
+    pub(super) stack: Stack,
     /// `[] C [] body...`, as a worker gets it behind its own stack.
     pub(super) message: Message,
     /// The attempts that brought no reply, if there was one, or if it was an earlier queue's.
@@ -33,6 +36,13 @@ pub(super) struct Past {
 }
 
 impl Request {
+    /// Of a client that is not there yet. As one that was handed out in vain, it comes before those asked since.
+    pub(super) fn restored(asked: Asked, since: u64) -> Self {
+        let Asked { number, lock_step, stack, message, .. } = asked;
+        let (client, past, stack) = (PeerId::NOBODY, Some(Box::default()), stack.into());
+        Self { number, client, position: 0, lock_step, since, stack, message, past }
+    }
+
     /// What its client is called, as the worker sees it.
     pub(super) fn client_name(&self) -> &[u8] {
         self.message.part(1).unwrap_or_default()
@@ -151,15 +161,6 @@ impl fmt::Display for GaveUp {
     }
 }
 
-impl From<Asked> for Request {
-    /// Of a client that is not there yet. As one that was handed out in vain, it comes before those asked since.
-    fn from(asked: Asked) -> Self {
-        let Asked { number, lock_step, stack, message, .. } = asked;
-        let (client, past) = (PeerId::NOBODY, Some(Box::default()));
-        Self { number, client, position: 0, lock_step, stack, message, past }
-    }
-}
-
 impl From<Request> for DeadLetter {
     fn from(request: Request) -> Self {
         let Request { number, client: peer, stack, message: mut body, past, .. } = request;
@@ -170,7 +171,7 @@ impl From<Request> for DeadLetter {
             number,
             peer,
             client: client.unwrap_or_default(),
-            stack,
+            stack: stack.into_vec(),
             body,
             losses: past.map(|past| past.losses).unwrap_or_default(),
             reason: GaveUp::Attempts,

@@ -123,9 +123,10 @@ impl Queue {
             let client = returning.clients.entry(name).or_default();
             for Unended { asked, worker } in requests {
                 client.lock_step = asked.lock_step;
+                let request = Request::restored(asked, self.micros);
                 match worker {
-                    Some(worker) => drop(returning.running.insert(worker, Request::from(asked))),
-                    None => client.waiting.push(Request::from(asked)),
+                    Some(worker) => drop(returning.running.insert(worker, request)),
+                    None => client.waiting.push(request),
                 }
             }
         }
@@ -285,6 +286,7 @@ impl Queue {
     pub(super) fn hand_out_again(&mut self, worker: PeerId, request: Request) {
         self.counters.resumed += 1;
         self.workers.doubt(worker, &request);
+        let request = Request { since: self.micros, ..request };
         let sent = self.workers.give(worker, request, self.now, self.policy.lease);
         self.actions.extend(sent.map(|message| Action::Dispatch(worker, message)));
     }

@@ -1,5 +1,7 @@
 //! Workers: who is idle and for how long, and who has which request.
 
+mod status;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -7,6 +9,7 @@ use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 use super::doubt::{Doubt, Verdict};
+use super::envelope::Stack;
 use super::request::Request;
 use crate::peer_map::PeerMap;
 
@@ -29,7 +32,7 @@ pub(super) struct Workers {
 struct Worker {
     state: State,
     /// What its last message began with, in front of the delimiter.
-    stack: Vec<Bytes>,
+    stack: Stack,
     /// Messages it should not have sent.
     strikes: u32,
     /// It has to wait for an answer to whatever it sends: a REQ.
@@ -75,7 +78,7 @@ impl Workers {
     pub(super) fn join(&mut self, id: PeerId, name: &Bytes, lock_step: bool) {
         let worker = Worker {
             state: State::Silent,
-            stack: Vec::new(),
+            stack: Stack::default(),
             strikes: 0,
             lock_step,
             doubt: None,
@@ -227,7 +230,7 @@ impl Workers {
 
     /// Takes a silent worker for ready.
     pub(super) fn adopt(&mut self, id: PeerId) {
-        self.set_idle(id, Vec::new());
+        self.set_idle(id, Stack::default());
         if let Some(worker) = self.by_id.get_mut(id) {
             worker.doubt = Some(Box::new(Doubt::of_unknown()));
         }
@@ -254,7 +257,7 @@ impl Workers {
 
     /// Puts a silent worker behind all that are idle.
     #[inline]
-    pub(super) fn set_idle(&mut self, id: PeerId, stack: Vec<Bytes>) {
+    pub(super) fn set_idle(&mut self, id: PeerId, stack: Stack) {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         if matches!(worker.state, State::Silent) {
             worker.state = State::Idle;
