@@ -394,6 +394,8 @@ impl World {
                 let (client, _) = client.expect("it is there");
                 client.link.as_mut().expect("it is there").send(message);
             }
+            // What it had sent was read when it arrived.
+            Action::LookAt(id) => self.queue.client_waits(id),
             Action::GiveUp(letter) => {
                 let body = letter.body.part(0).expect("a body");
                 self.ledger.give_up(&String::from_utf8_lossy(body));

@@ -4,8 +4,9 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::oneshot;
 
-use crate::queue::Policy;
+use crate::queue::{Policy, Status};
 
 /// Orders that wait for the broker's turn.
 const ORDERS: usize = 16;
@@ -14,6 +15,7 @@ const ORDERS: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Order {
     SetPolicy(Box<Policy>),
+    TellStatus(oneshot::Sender<Status>),
 }
 
 /// Reaches a broker while it runs. All of them reach the same.
@@ -46,6 +48,21 @@ impl Handle {
     /// If the future is dropped before it is done, the policy is as it was.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Ended> {
         self.0.send(Order::SetPolicy(Box::new(policy))).await.map_err(|_| Ended)
+    }
+
+    /// What the queue is at.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, nothing has happened.
+    pub async fn status(&self) -> Result<Status, Ended> {
+        let (tell, told) = oneshot::channel();
+        self.0.send(Order::TellStatus(tell)).await.map_err(|_| Ended)?;
+        told.await.map_err(|_| Ended)
     }
 }
 

@@ -73,6 +73,8 @@ pub struct Journal {
     urgent: bool,
     /// Requests that have ended in what is carried out next.
     ended: Vec<u64>,
+    /// Why it could not be written: it may end in half a record, behind which nothing can follow.
+    failure: Option<JournalError>,
     _lock: File,
 }
 
@@ -88,19 +90,23 @@ impl Journal {
         directory: &Path,
         durability: Durability,
     ) -> Result<(Self, Replay, u64), JournalError> {
-        let made = DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory);
-        made.map_err(|error| JournalError::io(directory, &error))?;
+        make(directory).map_err(|error| JournalError::io(directory, &error))?;
         let lock = lock(&directory.join("lock"))?;
         let path = directory.join("journal");
         let (replay, cut_off) = match File::open(&path) {
             Ok(file) => read(&path, file)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 put_in_place(&path, &[])?;
+                sync_directory_of(&path)?;
                 (Replay::default(), 0)
             }
             Err(error) => return Err(JournalError::io(&path, &error)),
         };
-        let file = OpenOptions::new().append(true).open(&path);
+        let file = OpenOptions::new().append(true).open(&path).and_then(|file| {
+            // What comes next is not to follow half a record.
+            let size = file.metadata()?.len();
+            file.set_len(size.saturating_sub(cut_off)).map(|()| file)
+        });
         let file = file.map_err(|error| JournalError::io(&path, &error))?;
         let journal = Self {
             path,
@@ -111,6 +117,7 @@ impl Journal {
             pending: Vec::new(),
             urgent: false,
             ended: Vec::new(),
+            failure: None,
             _lock: lock,
         };
         Ok((journal, replay, cut_off))
@@ -147,7 +154,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If it cannot be written. A part of it may be.
+    /// If it cannot be written. A part of it may be, and nothing more is.
     pub fn write_urgent(&mut self) -> Result<(), JournalError> {
         if self.urgent { self.write() } else { Ok(()) }
     }
@@ -163,8 +170,11 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If it cannot be written. A part of it may be.
+    /// If it cannot be written. A part of it may be, and nothing more is.
     pub fn write(&mut self) -> Result<(), JournalError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -172,7 +182,9 @@ impl Journal {
         if self.urgent && self.waits_for_disk() {
             written = written.and_then(|()| self.file.sync_data());
         }
-        written.map_err(|error| JournalError::io(&self.path, &error))?;
+        if let Err(error) = written {
+            return Err(self.failure.insert(JournalError::io(&self.path, &error)).clone());
+        }
         self.size += self.pending.len() as u64;
         self.urgent = false;
         self.pending.clear();
@@ -190,21 +202,29 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If they cannot be written. Then the journal is as it was.
+    /// If they cannot be written. Then the journal is as it was, or, if only its directory cannot be, as it is to be until
+    /// the machine ends.
     pub fn begin_anew(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let (file, size) = put_in_place(&self.path, records)?;
         (self.file, self.size, self.begun_with) = (file, size, size);
-        Ok(())
+        self.failure = None;
+        sync_directory_of(&self.path)
     }
 }
 
-/// Makes a journal of these records, safe on the disk. Returns it, to be appended to, and its size.
+/// Makes a journal of these records, safe on the disk but for its name. Returns it, to be appended to, and its size.
 fn put_in_place(path: &Path, records: &[Record]) -> Result<(File, u64), JournalError> {
     let new = path.with_extension("new");
     let (file, size) = write_new(&new, records).map_err(|error| JournalError::io(&new, &error))?;
-    let moved = std::fs::rename(&new, path).and_then(|()| sync_directory(path));
-    moved.map_err(|error| JournalError::io(path, &error))?;
+    std::fs::rename(&new, path).map_err(|error| JournalError::io(path, &error))?;
     Ok((file, size))
+}
+
+/// Makes a directory, safe on the disk, and those above it.
+fn make(directory: &Path) -> io::Result<()> {
+    let missing: Vec<_> = directory.ancestors().take_while(|path| !path.exists()).collect();
+    DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
+    missing.iter().try_for_each(|path| sync_parent(path))
 }
 
 fn lock(path: &Path) -> Result<File, JournalError> {
@@ -240,8 +260,12 @@ fn write_new(path: &Path, records: &[Record]) -> io::Result<(File, u64)> {
     Ok((file, size))
 }
 
-/// The new name is safe as well.
-fn sync_directory(path: &Path) -> io::Result<()> {
+fn sync_directory_of(path: &Path) -> Result<(), JournalError> {
+    sync_parent(path).map_err(|error| JournalError::io(path, &error))
+}
+
+/// The name is safe as well.
+fn sync_parent(path: &Path) -> io::Result<()> {
     match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) => File::open(parent)?.sync_all(),
         None => File::open(".")?.sync_all(),

@@ -49,9 +49,9 @@ pub use config::{Config, backend_limits};
 pub use handle::{Ended, Handle};
 pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
-    Action, Asked, AtLimit, Cause, Counters, DeadLetter, GaveUp, Histogram, Loss, OnWorkerLoss,
-    Policy, Queue, Record, Replay, Restored, Side, Status, Times, Violation, WorkerState,
-    WorkerStatus,
+    Action, Asked, AtLimit, Cause, Counters, DeadLetter, Faults, GaveUp, Histogram, Loss,
+    OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times, Violation,
+    WorkerState, WorkerStatus,
 };
 pub use report::{PeerChange, Report};
 pub use service::{Broker, Outcome};

@@ -48,7 +48,7 @@ use bytes::Bytes;
 use zmtp::{LeaveReason, Message, PeerId};
 
 pub use action::{Action, Side, Violation};
-pub use counters::Counters;
+pub use counters::{Counters, Faults};
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};
 pub use policy::{AtLimit, OnWorkerLoss, Policy};
 pub use record::{Asked, Record};
@@ -86,6 +86,7 @@ pub struct Queue {
     workers: Workers,
     actions: VecDeque<Action>,
     counters: Counters,
+    faults: Faults,
     /// What an earlier queue left, until that is settled.
     returning: Option<Box<Returning>>,
     /// What the next queue has to know, if anybody keeps it.
@@ -111,6 +112,7 @@ impl Queue {
             workers: Workers::default(),
             actions: VecDeque::new(),
             counters: Counters::default(),
+            faults: Faults::default(),
             returning: None,
             records: None,
             times: None,
@@ -180,6 +182,9 @@ impl Queue {
 
     /// A client has sent a message.
     pub fn client_message(&mut self, client: PeerId, message: Message) {
+        if self.returning.is_some() {
+            self.client_asks(client);
+        }
         let Some((stack, message)) = split_envelope(message) else {
             self.report(Side::Frontend, client, Violation::NoDelimiter);
             self.actions.push_back(Action::Release(client));
@@ -192,9 +197,6 @@ impl Queue {
             AtLimit::Reject if self.is_full() => 0,
             AtLimit::Reject => self.policy.max_waiting_per_client.max(1),
         };
-        if self.returning.is_some() {
-            self.note_asks(client);
-        }
         let pushed = self.clients.push(client, self.number, self.micros, stack, &message, most);
         if self.records.is_some() {
             self.note_asked(client);
@@ -218,6 +220,9 @@ impl Queue {
     /// A client has left. What it waits for is dropped.
     pub fn client_left(&mut self, client: PeerId) {
         self.note_leaves(client);
+        if self.records.is_some() {
+            self.note_running_ended(client);
+        }
         let dropped = self.clients.leave(client);
         self.counters.abandoned += dropped.len() as u64;
         for request in &dropped {
@@ -309,7 +314,7 @@ impl Queue {
     /// Requests that wait for a worker, [delayed](Self::delayed) ones included.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.clients.waiting() + self.returning.as_ref().map_or(0, |returning| returning.waiting())
+        self.clients.waiting()
     }
 
     /// Requests that were lost with more than one worker and wait for the end of a pause, and those of an earlier queue
@@ -375,6 +380,7 @@ impl Queue {
 
     fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {
         self.counters.violations += 1;
+        *self.faults.violations.entry(violation).or_default() += 1;
         self.actions.push_back(Action::Report(side, peer, violation));
     }
 }

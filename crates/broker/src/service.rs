@@ -1,20 +1,21 @@
 //! [`Broker`]: the queue between two ROUTER sockets.
 
+mod keeping;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::task::yield_now;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{BindError, Endpoint, LeaveReason, Monitor, PeerEvent, Router};
+use zmtp::{BindError, Endpoint, LeaveReason, Monitor, PeerEvent, PeerId, Router};
 
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::handle::{Handle, Order, Orders};
 use crate::journal::{Journal, JournalError};
-use crate::queue::{Action, Counters, DeadLetter, Queue, Replay, Restored, Side, Violation};
+use crate::queue::{Action, Counters, DeadLetter, Queue, Side, Violation};
 use crate::report::{PeerChange, Report, Reports};
 use crate::start_error::StartError;
 use crate::timer::{Timer, now};
@@ -49,6 +50,8 @@ pub struct Broker {
     max_message_size: usize,
     journal: Option<Journal>,
     orders: Option<Orders>,
+    /// What the backend and the frontend have told and was not looked at.
+    events: (Vec<PeerEvent>, Vec<PeerEvent>),
     batch: Batch,
     reports: Reports,
     dead_letters: OnDeadLetter,
@@ -95,6 +98,7 @@ impl Broker {
             max_message_size: config.max_message_size,
             journal: None,
             orders: None,
+            events: (Vec::new(), Vec::new()),
             batch: Batch::default(),
             reports: Reports::default(),
             dead_letters: Box::new(|_| {}),
@@ -117,6 +121,13 @@ impl Broker {
     #[must_use]
     pub fn monitors(&self) -> [Monitor; 2] {
         [self.frontend.monitor(), self.backend.monitor()]
+    }
+
+    /// Keeps how long requests wait and run, for [`Handle::status`].
+    #[must_use]
+    pub fn with_times(mut self) -> Self {
+        self.queue.keep_times();
+        self
     }
 
     /// Reaches the broker while it runs.
@@ -146,25 +157,6 @@ impl Broker {
         self
     }
 
-    /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
-    /// [ends](Outcome::failure).
-    ///
-    /// # Errors
-    ///
-    /// If the journal cannot be begun anew, or cannot hold messages as large as they may be.
-    pub fn with_journal(
-        mut self,
-        mut journal: Journal,
-        replay: Replay,
-    ) -> Result<(Self, Restored), JournalError> {
-        journal.check_message_size(self.max_message_size)?;
-        let restored = self.queue.restore(replay);
-        self.queue.keep_records();
-        journal.begin_anew(&self.queue.snapshot())?;
-        self.journal = Some(journal);
-        Ok((self, restored))
-    }
-
     /// Carries requests and replies until `shutdown` is done. Then hands out no more requests, waits
     /// for those that workers have, and closes both sockets. With a journal, those that are left go on with the next
     /// broker that has it.
@@ -183,7 +175,7 @@ impl Broker {
             let drain = self.drain;
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
-            failure = drained.unwrap_or(Ok(())).and(self.write_journal()).err();
+            failure = drained.unwrap_or(Ok(())).and_then(|()| self.write_journal()).err();
         }
         let outcome = Outcome {
             waiting: self.queue.waiting(),
@@ -197,58 +189,53 @@ impl Broker {
 
     /// Carries requests and replies until `done` says so.
     async fn carry(&mut self, done: impl Fn(&Queue) -> bool) -> Result<(), Failure> {
-        let mut events = (Vec::new(), Vec::new());
         let mut timer = Timer::default();
+        // Of those that were taken when this was dropped before.
+        self.take_turn()?;
         while !done(&self.queue) {
-            poll_fn(|cx| self.poll_events(cx, &mut events, &mut timer)).await?;
+            poll_fn(|cx| self.poll_events(cx, &mut timer)).await?;
             if self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
-                self.gather(&mut events).await;
+                self.gather().await;
             }
-            self.queue.set_time(now());
-            // Workers first: who becomes idle now may serve what comes next.
-            if !events.0.is_empty() {
-                events.0.drain(..).for_each(|event| self.queue_backend(event));
-            }
-            if !events.1.is_empty() {
-                events.1.drain(..).for_each(|event| self.queue_frontend(event));
-            }
-            self.queue.handle_timeouts();
-            self.act()?;
-            let holds = self.queue.holds_requests();
-            if holds != self.holds {
-                self.holds = holds;
-                self.frontend.hold_messages(holds);
-            }
+            self.take_turn()?;
         }
         Ok(())
     }
 
-    /// Takes all that connections have read and can read at once.
-    async fn gather(&mut self, events: &mut (Vec<PeerEvent>, Vec<PeerEvent>)) {
-        let (mut before, mut now) = (0, events.0.len() + events.1.len());
-        while before < now && now < BATCH {
-            yield_now().await;
-            poll_fn(|cx| {
-                let _ = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
-                let _ = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
-                Poll::Ready(())
-            })
-            .await;
-            (before, now) = (now, events.0.len() + events.1.len());
+    /// Does what follows from the events that were taken.
+    fn take_turn(&mut self) -> Result<(), Failure> {
+        self.queue.set_time(now());
+        // Workers first: who becomes idle now may serve what comes next.
+        if !self.events.0.is_empty() {
+            let mut events = std::mem::take(&mut self.events.0);
+            events.drain(..).for_each(|event| self.queue_backend(event));
+            self.events.0 = events;
         }
+        if !self.events.1.is_empty() {
+            let mut events = std::mem::take(&mut self.events.1);
+            events.drain(..).for_each(|event| self.queue_frontend(event));
+            self.events.1 = events;
+        }
+        self.queue.handle_timeouts();
+        self.act()?;
+        let holds = self.queue.holds_requests();
+        if holds != self.holds {
+            self.holds = holds;
+            self.frontend.hold_messages(holds);
+        }
+        Ok(())
     }
 
     fn poll_events(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut (Vec<PeerEvent>, Vec<PeerEvent>),
         timer: &mut Timer,
     ) -> Poll<Result<(), Failure>> {
         if self.orders.is_some() {
             self.follow_orders(cx);
         }
-        let backend = self.backend.poll_recv_many(cx, &mut events.0, BATCH);
-        let frontend = self.frontend.poll_recv_many(cx, &mut events.1, BATCH);
+        let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
+        let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() {
             return Poll::Ready(Ok(()));
         }
@@ -263,13 +250,13 @@ impl Broker {
         while let Some(order) = self.orders.as_mut().and_then(|orders| orders.poll_next(cx)) {
             match order {
                 Order::SetPolicy(policy) => self.queue.set_policy(*policy),
+                Order::TellStatus(tell) => {
+                    self.queue.set_time(now());
+                    // Who has asked may be gone.
+                    let _ = tell.send(self.queue.status());
+                }
             }
         }
-    }
-
-    #[cold]
-    fn write_journal(&mut self) -> Result<(), Failure> {
-        Ok(self.journal.as_mut().map_or(Ok(()), Journal::write)?)
     }
 
     fn queue_backend(&mut self, event: PeerEvent) {
@@ -321,6 +308,7 @@ impl Broker {
                     }
                     Action::Release(client) => self.batch.released.push(client),
                     Action::GiveUp(letter) => (self.dead_letters)(&letter),
+                    Action::LookAt(client) => self.look_at(client),
                     Action::Report(side, peer, violation) => {
                         let socket = match side {
                             Side::Frontend => &self.frontend,
@@ -347,30 +335,20 @@ impl Broker {
     }
 
     #[cold]
+    fn look_at(&mut self, client: PeerId) {
+        if self.frontend.has_unread(client) {
+            self.queue.client_asks(client);
+        } else {
+            self.queue.client_waits(client);
+        }
+    }
+
+    #[cold]
     fn disconnect_full(&mut self) {
         for client in self.batch.full.drain(..) {
             self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
             self.frontend.disconnect_peer(client);
         }
-    }
-
-    /// What follows from all that is kept so far has been done.
-    #[cold]
-    fn note_carried_out(&mut self) -> Result<(), Failure> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.note_carried_out();
-        if journal.is_long() {
-            journal.begin_anew(&self.queue.snapshot())?;
-        }
-        Ok(())
-    }
-
-    /// Keeps what the next broker has to know before anything follows from it.
-    #[cold]
-    fn keep(&mut self) -> Result<(), Failure> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
-        self.queue.take_records().for_each(|record| journal.add(&record));
-        Ok(journal.write_urgent()?)
     }
 }
 

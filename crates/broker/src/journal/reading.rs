@@ -55,28 +55,24 @@ fn check_version(file: &mut impl Read, size: u64) -> io::Result<Option<Trouble>>
     })
 }
 
-/// Looks at the next record of a file that has so many bytes more.
+/// Looks at the next record of a file that has so many bytes more. One that does not fit was not written whole if nothing
+/// follows it, or only zeros: some file systems give a file its new size before its new bytes.
 fn find(file: &mut impl Read, rest: u64) -> io::Result<Found> {
     let mut head = [0; HEAD];
     let Some(behind) = rest.checked_sub(HEAD as u64) else { return Ok(Found::End) };
     file.read_exact(&mut head)?;
-    let Some((size, checksum)) = decode_head(head) else {
-        // Some file systems give a file its new size before its new bytes.
-        let is_blank = head == [0; HEAD] && is_zero(file)?;
-        return Ok(if is_blank { Found::End } else { Found::Damage });
-    };
-    if u64::from(size) > behind {
+    let head = decode_head(head);
+    let size = head.map_or(0, |(size, _)| u64::from(size));
+    if size > behind {
         return Ok(Found::End);
     }
     let Ok(size) = usize::try_from(size) else { return Ok(Found::Damage) };
     let mut payload = vec![0; size];
     file.read_exact(&mut payload)?;
-    Ok(match crc32fast::hash(&payload) {
-        sum if sum == checksum => Found::Record(payload),
-        // The last one may not have been written whole.
-        _ if size as u64 == behind => Found::End,
-        _ => Found::Damage,
-    })
+    if head.is_some_and(|(_, checksum)| checksum == crc32fast::hash(&payload)) {
+        return Ok(Found::Record(payload));
+    }
+    Ok(if is_zero(file)? { Found::End } else { Found::Damage })
 }
 
 /// Whether there are only zeros to the end.

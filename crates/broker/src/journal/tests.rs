@@ -65,9 +65,8 @@ fn a_record_that_was_cut_off_anywhere_is_left_out_and_told_of() {
         let cut_off = (end - one.len()) as u64;
         assert_eq!(open(&directory, &whole[..end]), Ok((vec![1], cut_off)));
         let blank = [&whole[..end], &[0; 5000][..]].concat();
-        if end == one.len() {
-            assert_eq!(open(&directory, &blank), Ok((vec![1], 5000)), "a size without its bytes");
-        }
+        let cut_off = cut_off + 5000;
+        assert_eq!(open(&directory, &blank), Ok((vec![1], cut_off)), "a size without its bytes");
     }
 }
 
@@ -89,6 +88,33 @@ fn a_byte_that_changed_anywhere_but_at_the_end_is_an_error_with_its_place() {
         };
         assert_eq!(open(&directory, &bytes), expected, "byte {at}");
     }
+}
+
+#[test]
+fn what_is_added_behind_a_record_that_was_cut_off_is_read_again() {
+    let (directory, whole) = journal_of(&[asked(1, "C", b"one"), asked(2, "D", b"two")]);
+    assert_eq!(open(&directory, &whole[..whole.len() - 1]).unwrap().0, [1]);
+    let (mut journal, ..) = Journal::open(directory.path(), Durability::Os).unwrap();
+    journal.add(&asked(3, "E", b"three"));
+    journal.write_urgent().unwrap();
+    drop(journal);
+    let bytes = std::fs::read(directory.path().join("journal")).unwrap();
+    assert_eq!(open(&directory, &bytes), Ok((vec![1, 3], 0)));
+}
+
+#[test]
+fn a_journal_that_could_not_be_written_is_not_written_further() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut journal, ..) = Journal::open(directory.path(), Durability::Os).unwrap();
+    // A file that cannot be written stands for a disk that is full.
+    journal.file = File::open(directory.path().join("journal")).unwrap();
+    journal.add(&asked(1, "C", b"one"));
+    let error = journal.write_urgent().unwrap_err();
+    journal.file = OpenOptions::new().append(true).open(directory.path().join("journal")).unwrap();
+    assert_eq!(journal.write(), Err(error));
+    journal.begin_anew(&[asked(2, "D", b"two")]).unwrap();
+    journal.pending.clear();
+    assert_eq!(journal.write(), Ok(()));
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub enum Action {
     Reply(PeerId, Message),
     /// A request of this client no longer counts: it was dropped.
     Release(PeerId),
+    /// A client has been silent for long enough to be one that waits. If nothing of it is unread,
+    /// [`Queue::client_waits`](super::Queue::client_waits) says so, and else [`Queue::client_asks`](super::Queue::client_asks).
+    LookAt(PeerId),
     /// A request was given up. Its client is told by another action, if it is told.
     GiveUp(Box<DeadLetter>),
     /// A peer did something wrong. Its connection is kept.
@@ -43,7 +46,7 @@ impl fmt::Display for Side {
 }
 
 /// What a peer did wrong. If it is a message, that was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Violation {
     /// There is no empty frame within the first 16 frames and 4 KiB, or nothing behind it.
@@ -64,6 +67,24 @@ pub enum Violation {
     Rejected,
     /// A client does not read its replies. Its connection is not kept.
     NotReading,
+}
+
+impl Violation {
+    /// In a word, for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoDelimiter => "no_delimiter",
+            Self::DuplicateReady => "duplicate_ready",
+            Self::ReadyWhileBusy => "ready_while_busy",
+            Self::UnaskedReply => "unasked_reply",
+            Self::WrongReply => "wrong_reply",
+            Self::LeaseOver => "lease_over",
+            Self::Quarantined => "quarantined",
+            Self::Rejected => "rejected",
+            Self::NotReading => "not_reading",
+        }
+    }
 }
 
 impl fmt::Display for Violation {

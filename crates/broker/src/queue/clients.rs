@@ -242,8 +242,14 @@ impl Clients {
         }
     }
 
+    /// A request waits that has no place here.
+    pub(super) fn note_waits(&mut self, request: &Request) {
+        self.waiting += 1;
+        self.bytes += request.message.wire_size();
+    }
+
     #[inline]
-    fn note_gone(&mut self, request: &Request) {
+    pub(super) fn note_gone(&mut self, request: &Request) {
         self.waiting -= 1;
         self.bytes -= request.message.wire_size();
     }

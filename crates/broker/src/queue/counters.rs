@@ -1,4 +1,19 @@
-//! [`Counters`]: what has happened, in numbers.
+//! [`Counters`]: what has happened, in numbers; [`Faults`]: what of that was somebody's fault.
+
+use std::collections::BTreeMap;
+
+use super::action::Violation;
+use super::request::Cause;
+
+/// What went wrong, by what it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Faults {
+    /// What peers did wrong.
+    pub violations: BTreeMap<Violation, u64>,
+    /// Why workers brought no reply.
+    pub losses: BTreeMap<Cause, u64>,
+}
 
 /// What has happened so far, in numbers.
 ///

@@ -102,6 +102,11 @@ impl Doubt {
         Verdict::This
     }
 
+    /// Whether the worker may answer something else than this request first.
+    pub(super) fn is_of_others_than(&self, request: &Request) -> bool {
+        self.unknown || self.sent.iter().any(|(number, _)| *number != request.number)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         !self.unknown && self.sent.is_empty()
     }

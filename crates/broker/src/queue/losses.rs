@@ -34,6 +34,7 @@ impl Queue {
         if !self.is_wanted(&request) {
             return self.abandon(&request);
         }
+        *self.faults.losses.entry(cause).or_default() += 1;
         let (attempts, kills) = request.note_loss(Loss { worker, cause, at: self.now });
         let reaches = |count, most: u32| count >= most.max(1) as usize;
         match self.policy.on_worker_loss {

@@ -96,6 +96,17 @@ impl Queue {
         }
     }
 
+    /// What a client that leaves has running is of no use to the next queue.
+    #[cold]
+    pub(super) fn note_running_ended(&mut self, client: PeerId) {
+        let running = self.workers.requests().map(|(request, ..)| request);
+        let returning = self.returning.iter().flat_map(|returning| returning.requests());
+        let all = running.chain(returning.map(|(request, _)| request));
+        let ended = all.filter(|request| request.client == client);
+        let ended = ended.map(|request| Record::Ended { number: request.number });
+        self.records.get_or_insert_default().extend(ended);
+    }
+
     #[cold]
     pub(super) fn note_asked(&mut self, client: PeerId) {
         let number = self.number;

@@ -85,7 +85,7 @@ pub struct Loss {
 }
 
 /// Why an attempt brought no reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cause {
     /// The worker left when it had the request.
@@ -101,6 +101,18 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// In a word, for programs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::NotRead => "not_read",
+            Self::Ready => "ready",
+            Self::WrongReply => "wrong_reply",
+            Self::LeaseOver => "lease_over",
+        }
+    }
+
     /// Whether the request may have killed its worker.
     pub(super) fn is_kill(self) -> bool {
         self == Self::Left

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client:  absent --connects--> back --silent for a second--> it waits: its requests are put in line
-//!                                '--speaks--> it has given up what it asked before
+//!                                '--asks--> it has given up what it asked before
 //!
 //! worker:  absent --connects--> back --silent for a second--> it is given its request again
 //!                                '--READY--> its request goes to the next, '--reply--> that is passed on
@@ -29,8 +29,12 @@ pub(super) struct Returning {
     silent_until: VecDeque<(Instant, PeerId)>,
     /// By worker, the request that it had.
     running: BTreeMap<Bytes, Request>,
+    /// By number, who has been given its request again while the client was not there.
+    resumed: BTreeMap<u64, PeerId>,
     workers_until: Option<Instant>,
     clients_until: Option<Instant>,
+    /// Who is not back by now does not come back.
+    is_over: bool,
 }
 
 /// A client that has not been heard of.
@@ -40,6 +44,8 @@ struct Absent {
     /// Its last connection, if it is back.
     back: Option<PeerId>,
     waiting: Vec<Request>,
+    /// Which requests workers had, and what these are called.
+    running: Vec<(u64, Bytes)>,
     /// What was answered meanwhile.
     held: Vec<(Request, Message)>,
     /// Error replies.
@@ -89,12 +95,12 @@ impl Returning {
     }
 
     /// Takes the next client that has been silent for long enough.
-    fn take_silent(&mut self, now: Instant) -> Option<(PeerId, Bytes)> {
+    fn take_silent(&mut self, now: Instant) -> Option<PeerId> {
         while let Some(&(_, client)) = self.silent_until.front().filter(|(until, _)| *until <= now)
         {
             self.silent_until.pop_front();
-            if let Some(name) = self.back.remove(&client) {
-                return Some((client, name));
+            if self.back.contains_key(&client) {
+                return Some(client);
             }
         }
         None
@@ -110,8 +116,10 @@ impl Queue {
             back: BTreeMap::new(),
             silent_until: VecDeque::new(),
             running: BTreeMap::new(),
+            resumed: BTreeMap::new(),
             workers_until: self.now.checked_add(self.policy.adoption_grace),
             clients_until: self.now.checked_add(self.policy.client_grace),
+            is_over: false,
         };
         let mut restored = Restored::default();
         for (name, requests) in replay.by_client() {
@@ -124,9 +132,12 @@ impl Queue {
             for Unended { asked, worker } in requests {
                 client.lock_step = asked.lock_step;
                 let request = Request::restored(asked, self.micros);
-                match worker {
-                    Some(worker) => drop(returning.running.insert(worker, request)),
-                    None => client.waiting.push(request),
+                if let Some(worker) = worker {
+                    client.running.push((request.number, worker.clone()));
+                    returning.running.insert(worker, request);
+                } else {
+                    self.clients.note_waits(&request);
+                    client.waiting.push(request);
                 }
             }
         }
@@ -149,24 +160,28 @@ impl Queue {
         returning.is_some_and(|returning| returning.clients.contains_key(request.client_name()))
     }
 
-    fn absent(&mut self, name: &[u8]) -> Option<&mut Absent> {
-        self.returning.as_mut()?.clients.get_mut(name)
+    /// The client of a request that is with no worker any more.
+    fn take_home(&mut self, request: &Request) -> Option<&mut Absent> {
+        let returning = self.returning.as_mut().filter(|_| request.client == PeerId::NOBODY)?;
+        returning.resumed.remove(&request.number);
+        let client = returning.clients.get_mut(request.client_name())?;
+        client.running.retain(|(number, _)| *number != request.number);
+        Some(client)
     }
 
     /// A request waits for its client, and then for a worker.
     pub(super) fn await_client(&mut self, request: Request) {
-        let name = Bytes::copy_from_slice(request.client_name());
-        if let Some(client) = self.absent(&name) {
-            client.waiting.push(request);
+        self.clients.note_waits(&request);
+        match self.take_home(&request) {
+            Some(client) => client.waiting.push(request),
+            None => self.clients.note_gone(&request),
         }
     }
 
     /// Keeps the reply to a request for a client that is not there.
     #[cold]
     pub(super) fn hold_reply(&mut self, request: Request, reply: Message) {
-        let is_awaited = self.awaits_client_of(&request);
-        let name = Bytes::copy_from_slice(request.client_name());
-        match self.absent(&name).filter(|_| is_awaited) {
+        match self.take_home(&request) {
             Some(client) => client.held.push((request, reply)),
             None => self.abandon(&request),
         }
@@ -174,7 +189,8 @@ impl Queue {
 
     /// Keeps an error reply for a client that is not there.
     pub(super) fn hold_error(&mut self, name: &[u8], reply: Option<Message>) {
-        if let Some(client) = self.absent(name) {
+        let absent = self.returning.as_mut().and_then(|returning| returning.clients.get_mut(name));
+        if let Some(client) = absent {
             client.errors.extend(reply);
         }
     }
@@ -197,9 +213,8 @@ impl Queue {
         returning.silent_until.push_back((self.now + SILENCE, client));
     }
 
-    /// A client asks something new.
-    #[cold]
-    pub(super) fn note_asks(&mut self, client: PeerId) {
+    /// A client that an earlier queue may have known has sent something.
+    pub fn client_asks(&mut self, client: PeerId) {
         let name = self.returning.as_mut().and_then(|returning| returning.back.remove(&client));
         if let Some(name) = name {
             self.forget(&name);
@@ -207,12 +222,24 @@ impl Queue {
         }
     }
 
-    /// A client that may have been one of an earlier queue has left. It may come back.
+    /// A client that an earlier queue may have known waits: nothing of it is [unread](Action::LookAt).
+    pub fn client_waits(&mut self, client: PeerId) {
+        let name = self.returning.as_mut().and_then(|returning| returning.back.remove(&client));
+        if let Some(name) = name {
+            self.settle(client, &name);
+            self.forget_returning_if_over();
+            self.dispatch();
+        }
+    }
+
+    /// A client that may have been one of an earlier queue has left. It may come back, if there is time.
     pub(super) fn note_leaves(&mut self, client: PeerId) {
-        if let Some(returning) = &mut self.returning
-            && let Some(name) = returning.back.remove(&client)
-            && let Some(absent) = returning.clients.get_mut(&name)
-        {
+        let Some(returning) = &mut self.returning else { return };
+        let Some(name) = returning.back.remove(&client) else { return };
+        if returning.is_over {
+            self.forget(&name);
+            self.forget_returning_if_over();
+        } else if let Some(absent) = returning.clients.get_mut(&name) {
             absent.back = None;
         }
     }
@@ -221,9 +248,12 @@ impl Queue {
     fn settle(&mut self, client: PeerId, name: &Bytes) {
         let Some(returning) = &mut self.returning else { return };
         let Some(absent) = returning.clients.remove(name) else { return };
-        let running = returning.running.values_mut().chain(self.workers.requests_mut());
-        for request in running {
-            if request.client == PeerId::NOBODY && request.client_name() == name {
+        for (number, worker) in absent.running {
+            let request = match returning.resumed.remove(&number) {
+                Some(worker) => self.workers.request_mut(worker),
+                None => returning.running.get_mut(&worker),
+            };
+            if let Some(request) = request.filter(|request| request.number == number) {
                 request.client = client;
             }
         }
@@ -236,22 +266,34 @@ impl Queue {
             self.actions.push_back(Action::Reply(client, reply));
         }
         for request in absent.waiting {
+            self.clients.note_gone(&request);
             self.clients.push_urgent(Request { client, ..request });
         }
     }
 
-    /// A client has given up what it asked, or does not come back.
+    /// A client has given up what it asked, or does not come back. What a worker has of it is done in vain.
     fn forget(&mut self, name: &Bytes) {
         let Some(returning) = &mut self.returning else { return };
         let Some(absent) = returning.clients.remove(name) else { return };
-        let mut requests = absent.waiting;
-        requests.extend(absent.held.into_iter().map(|(request, _)| request));
-        let running = std::mem::take(&mut returning.running).into_iter();
-        let (dropped, kept) =
-            running.partition::<BTreeMap<_, _>, _>(|(_, request)| request.client_name() == name);
-        returning.running = kept;
-        requests.extend(dropped.into_values());
-        for request in &requests {
+        let (mut given_up, mut ended) = (Vec::new(), Vec::new());
+        for (number, worker) in absent.running {
+            returning.resumed.remove(&number);
+            let is_meant = |request: &Request| request.number == number;
+            if returning.running.get(&worker).is_some_and(is_meant) {
+                given_up.extend(returning.running.remove(&worker));
+            } else {
+                ended.push(number);
+            }
+        }
+        for number in ended {
+            self.note_ended(number);
+        }
+        for request in &absent.waiting {
+            self.clients.note_gone(request);
+        }
+        given_up.extend(absent.waiting);
+        given_up.extend(absent.held.into_iter().map(|(request, _)| request));
+        for request in &given_up {
             self.abandon(request);
         }
     }
@@ -286,6 +328,11 @@ impl Queue {
     pub(super) fn hand_out_again(&mut self, worker: PeerId, request: Request) {
         self.counters.resumed += 1;
         self.workers.doubt(worker, &request);
+        if request.client == PeerId::NOBODY
+            && let Some(returning) = &mut self.returning
+        {
+            returning.resumed.insert(request.number, worker);
+        }
         let request = Request { since: self.micros, ..request };
         let sent = self.workers.give(worker, request, self.now, self.policy.lease);
         self.actions.extend(sent.map(|message| Action::Dispatch(worker, message)));
@@ -304,26 +351,23 @@ impl Queue {
         }
     }
 
-    /// Clients that have been silent for long enough wait; who is not back in time does not come back.
+    /// Clients that have been silent for long enough are looked at; who is not back in time does not come back.
     #[cold]
     pub(super) fn expire_returning(&mut self) {
         let now = self.now;
-        let is_over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
-        while let Some(returning) = &mut self.returning
-            && let Some((client, name)) = returning.take_silent(now)
-        {
-            self.settle(client, &name);
-        }
         let Some(returning) = &mut self.returning else { return };
-        if is_over(returning.workers_until) {
-            let running = std::mem::take(&mut returning.running);
-            for request in running.into_values() {
+        while let Some(client) = returning.take_silent(now) {
+            self.actions.push_back(Action::LookAt(client));
+        }
+        if returning.workers_until.take_if(|until| *until <= now).is_some() {
+            for request in std::mem::take(&mut returning.running).into_values() {
                 self.requeue(request);
             }
         }
-        if let Some(returning) = &self.returning
-            && is_over(returning.clients_until)
+        if let Some(returning) = &mut self.returning
+            && returning.clients_until.take_if(|until| *until <= now).is_some()
         {
+            returning.is_over = true;
             let absent = returning.clients.iter().filter(|(_, client)| client.back.is_none());
             let absent: Vec<_> = absent.map(|(name, _)| name.clone()).collect();
             for name in &absent {

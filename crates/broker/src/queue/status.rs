@@ -6,7 +6,7 @@ use bytes::Bytes;
 use zmtp::PeerId;
 
 use super::Queue;
-use super::counters::Counters;
+use super::counters::{Counters, Faults};
 use super::times::Times;
 
 /// What a queue is at.
@@ -15,6 +15,8 @@ use super::times::Times;
 pub struct Status {
     /// What has happened so far.
     pub counters: Counters,
+    /// What of that was somebody's fault.
+    pub faults: Faults,
     /// Requests that wait.
     pub waiting: usize,
     /// Bytes of them.
@@ -105,6 +107,7 @@ impl Queue {
         let oldest = self.clients.requests().chain(restored).map(|request| request.since).min();
         Status {
             counters: self.counters,
+            faults: self.faults.clone(),
             waiting: self.waiting(),
             waiting_bytes: self.clients.bytes(),
             delayed: self.delayed(),

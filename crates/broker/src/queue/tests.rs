@@ -96,12 +96,20 @@ impl Fixture {
             }
             Action::Reply(client, message) => format!("C{} <- {}", number(client), text(message)),
             Action::Release(client) => format!("C{} released", number(client)),
+            Action::LookAt(_) => unreachable!("that is done below"),
             Action::GiveUp(letter) => format!("gave up {}: {:?}", text(letter.body), letter.reason),
             Action::Report(side, peer, violation) => {
                 format!("{side:?} {}: {violation:?}", number(peer))
             }
         };
-        std::iter::from_fn(|| self.queue.next_action()).map(line).collect()
+        let mut lines = Vec::new();
+        while let Some(action) = self.queue.next_action() {
+            match action {
+                Action::LookAt(client) => self.queue.client_waits(client),
+                action => lines.push(line(action)),
+            }
+        }
+        lines
     }
 }
 
@@ -843,6 +851,7 @@ proptest! {
                         let job = (client, text(3).parse().unwrap());
                         prop_assert_eq!(holds.insert(worker, job), None, "two at a time");
                     }
+                    Action::LookAt(_) => prop_assert!(false, "nobody was there before"),
                     Action::Reply(client, message) => {
                         let client = all.iter().position(|&id| id == client).unwrap();
                         prop_assert!(clients.contains(&client));

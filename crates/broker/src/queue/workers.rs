@@ -142,26 +142,6 @@ impl Workers {
         self.by_id.get(id).map(|worker| worker.name.clone()).unwrap_or_default()
     }
 
-    /// The requests that workers have, and these.
-    pub(super) fn requests(&self) -> impl Iterator<Item = (&Request, &Bytes, bool)> {
-        self.by_id.values().filter_map(|worker| match &worker.state {
-            State::Busy(request) => Some((request, &worker.name, worker.doubt.is_some())),
-            _ => None,
-        })
-    }
-
-    /// Whether a worker may answer something else before what it has.
-    pub(super) fn is_in_doubt(&self, id: PeerId) -> bool {
-        self.by_id.get(id).is_some_and(|worker| worker.doubt.is_some())
-    }
-
-    pub(super) fn requests_mut(&mut self) -> impl Iterator<Item = &mut Request> {
-        self.by_id.values_mut().filter_map(|worker| match &mut worker.state {
-            State::Busy(request) => Some(request),
-            _ => None,
-        })
-    }
-
     /// A busy worker that was interrupted goes on with its request.
     pub(super) fn go_on(&mut self, id: PeerId, request: Request) {
         if let Some(worker) = self.by_id.get_mut(id) {

@@ -221,6 +221,32 @@ fn a_client_that_asks_anew_has_given_up_what_it_asked_before() {
 }
 
 #[test]
+fn a_client_whose_new_request_finds_no_room_is_not_taken_for_one_that_waits_for_the_old() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let before = queues.client(zmq::REQ, "C", &["old"]);
+    let worker = queues.worker("W");
+    assert_eq!(frames(&worker), ["C", "", "old"]);
+    let dealer = queues.client(zmq::DEALER, "D", &["", "1"]);
+    for body in ["2", "3", "the fourth"] {
+        dealer.send_multipart(["", body], 0).unwrap();
+    }
+    queues.wait_until_kept("the fourth");
+    queue.kill();
+    drop(before);
+    let _queue = queues.start(&["--max-waiting", "4"]);
+    let client = queues.client(zmq::REQ, "C", &["new"]);
+    // Long enough to be taken for silent. Nothing tells of that but time.
+    std::thread::sleep(Duration::from_millis(2500));
+    worker.send_multipart(["C", "", "re:old"], 0).unwrap();
+    for _ in 0..5 {
+        let job = frames(&worker);
+        worker.send_multipart([&*job[0], "", &format!("re:{}", job[2])], 0).unwrap();
+    }
+    assert_eq!(frames(&client), ["re:new"]);
+}
+
+#[test]
 fn requests_of_clients_without_a_name_are_told_of() {
     let queues = Queues::new();
     let queue = queues.start(&[]);

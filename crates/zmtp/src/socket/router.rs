@@ -241,6 +241,12 @@ impl Router {
         }
     }
 
+    /// Whether anything of a peer has arrived that was not received, a message that is not complete included.
+    #[must_use]
+    pub fn has_unread(&self, peer: PeerId) -> bool {
+        self.hub.table().has_unread(peer)
+    }
+
     /// Ends the connection of a peer at once. What is queued for it is dropped, unless it was
     /// [given its name](Self::connect_as), where it waits for the next connection. That it left is
     /// reported like any other leave.

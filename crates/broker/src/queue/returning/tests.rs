@@ -128,9 +128,10 @@ fn a_worker_that_was_given_its_request_again_may_answer_it_twice() {
     fixture.connect_worker(0, true);
     fixture.join_client(0, true);
     fixture.wait(SECOND);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
     fixture.worker_sends(0, &["", "C0", "", "done"]);
     fixture.client_sends(0, &["", "next"]);
-    assert_eq!(fixture.actions(), ["W0 <- |C0||job", "C0 <- |done", "W0 <- |C0||next"]);
+    assert_eq!(fixture.actions(), ["C0 <- |done", "W0 <- |C0||next"]);
     fixture.worker_sends(0, &["", "C0", "", "done again"]);
     assert_eq!(
         fixture.actions(),
@@ -305,4 +306,128 @@ fn a_worker_that_is_lost_before_its_client_is_back_costs_what_the_policy_says() 
         let released = fixture.actions().iter().any(|action| action.contains("released"));
         assert!(!released, "nobody has to be released");
     }
+}
+
+#[test]
+fn a_client_of_which_something_is_unread_has_asked_something_else() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.connect_worker(0, true);
+    fixture.worker_sends(0, &["", "C0", "", "done"]);
+    fixture.join_client(0, true);
+    fixture.wake_at(fixture.now + SECOND);
+    assert!(matches!(fixture.queue.next_action(), Some(Action::LookAt(id)) if id == fixture.id(0)));
+    // It waits in the socket, because the queue is full.
+    let id = fixture.id(0);
+    fixture.queue.client_asks(id);
+    assert_eq!((fixture.actions(), open(&fixture)), (vec![], (0, 0)));
+}
+
+#[test]
+fn what_a_client_has_running_ends_for_the_next_queue_when_it_leaves() {
+    for lock_step in [true, false] {
+        let mut fixture = Fixture::new(Policy::default());
+        fixture.queue.keep_records();
+        fixture.join_client(0, lock_step);
+        fixture.join_worker(0);
+        fixture.client_sends(0, &["", "before"]);
+        let id = fixture.id(0);
+        fixture.queue.client_left(id);
+        let id = fixture.id(1);
+        fixture.queue.client_joined(id, b"C0", lock_step);
+        fixture.queue.client_message(id, Message::copy_from(&["", "after"]));
+        let replay = replay(fixture.queue.take_records());
+        let left: Vec<_> = replay.requests().map(|asked| asked.number).collect();
+        assert_eq!(left, [2]);
+        assert_eq!(restored(fixture.queue.snapshot()).waiting, 1);
+        assert_eq!(
+            Fixture::new(Policy::default()).queue.restore(replay).lost,
+            0,
+            "it was one after the other"
+        );
+    }
+}
+
+#[test]
+fn what_a_forgotten_client_has_running_ends_for_the_next_queue() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.connect_worker(0, true);
+    fixture.wait(2 * SECOND);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+    fixture.wait(60 * SECOND);
+    assert_eq!(fixture.queue.take_records().collect::<Vec<_>>(), [ended(1)]);
+    assert_eq!(fixture.queue.snapshot(), []);
+    fixture.worker_sends(0, &["", "C0", "", "done"]);
+    assert_eq!((fixture.actions(), open(&fixture)), (vec![], (0, 0)));
+}
+
+#[test]
+fn a_client_that_comes_back_while_its_worker_has_the_request_again_gets_the_reply() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.connect_worker(0, true);
+    fixture.wait(2 * SECOND);
+    fixture.join_client(0, true);
+    fixture.wait(SECOND);
+    fixture.worker_sends(0, &["", "C0", "", "done"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job", "C0 <- |done"]);
+}
+
+#[test]
+fn a_client_that_comes_back_at_the_last_moment_has_its_second_and_nobody_is_woken_in_vain() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), asked(2, "C1", 2, "job")]);
+    fixture.join_worker(0);
+    fixture.wait(59 * SECOND + SECOND / 2);
+    fixture.join_client(0, true);
+    fixture.join_client(1, true);
+    fixture.wake_at(fixture.now + SECOND / 2);
+    assert!(fixture.queue.next_timeout().is_some_and(|due| due > fixture.now));
+    let id = fixture.id(1);
+    fixture.queue.client_left(id);
+    assert_eq!(open(&fixture), (1, 0), "one that leaves after that is forgotten");
+    fixture.wait(SECOND);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+}
+
+#[test]
+fn requests_of_an_earlier_queue_count_among_those_that_may_wait() {
+    let policy = Policy { max_waiting: 3, ..Policy::default() };
+    let records = (1..=3).map(|number| asked(number, &format!("C{number}"), number, "job"));
+    let mut fixture = with_policy(records, policy);
+    assert!(fixture.queue.is_full() && fixture.queue.holds_requests());
+    fixture.wait(60 * SECOND);
+    assert!(!fixture.queue.is_full() && !fixture.queue.holds_requests());
+}
+
+#[test]
+fn a_worker_that_has_its_request_again_is_known_to_have_that() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.connect_worker(0, true);
+    fixture.wait(2 * SECOND);
+    assert_eq!(restored(fixture.queue.snapshot()).running, 1);
+}
+
+#[test]
+fn thousands_that_come_back_or_ask_anew_are_looked_at_once_each() {
+    const COUNT: u64 = 4000;
+    let records = (1..=COUNT).flat_map(|number| {
+        [
+            asked(number, &format!("C{number}"), number, "job"),
+            handed_out(number, &format!("W{number}")),
+        ]
+    });
+    let mut fixture = after(records);
+    let ids = super::super::tests::ids(u32::try_from(COUNT).unwrap() + 1);
+    for number in 1..=COUNT {
+        let (id, name) = (ids[usize::try_from(number).unwrap()], format!("C{number}"));
+        fixture.queue.client_joined(id, name.as_bytes(), true);
+        if number % 2 == 0 {
+            fixture.queue.client_asks(id);
+        }
+    }
+    fixture.wake_at(fixture.now + SECOND);
+    while let Some(action) = fixture.queue.next_action() {
+        if let Action::LookAt(client) = action {
+            fixture.queue.client_waits(client);
+        }
+    }
+    assert_eq!(open(&fixture).1, usize::try_from(COUNT / 2).unwrap());
 }

@@ -5,10 +5,35 @@ use std::time::Duration;
 use bytes::Bytes;
 use zmtp::PeerId;
 
+use super::super::request::Request;
 use super::super::status::{WorkerState, WorkerStatus};
 use super::{State, Worker, Workers};
 
 impl Workers {
+    /// The requests that workers have, these, and whether they may answer something else first.
+    pub(in crate::queue) fn requests(&self) -> impl Iterator<Item = (&Request, &Bytes, bool)> {
+        self.by_id.values().filter_map(|worker| match &worker.state {
+            State::Busy(request) => {
+                let doubt = worker.doubt.as_ref();
+                let in_doubt = doubt.is_some_and(|doubt| doubt.is_of_others_than(request));
+                Some((request, &worker.name, in_doubt))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether a worker may answer something else before what it has.
+    pub(in crate::queue) fn is_in_doubt(&self, id: PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.doubt.is_some())
+    }
+
+    pub(in crate::queue) fn request_mut(&mut self, id: PeerId) -> Option<&mut Request> {
+        match &mut self.by_id.get_mut(id)?.state {
+            State::Busy(request) => Some(request),
+            _ => None,
+        }
+    }
+
     /// What all are at: the idle ones in the order of their turns, then the others.
     pub(in crate::queue) fn status(&self, now: Option<u64>, max_strikes: u32) -> Vec<WorkerStatus> {
         let idle = self.idle.iter().filter_map(|&id| Some((id, self.by_id.get(id)?)));

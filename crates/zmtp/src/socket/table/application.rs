@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::Table;
 use crate::config::{Config, Release};
+use crate::socket::entry::Entry;
 use crate::socket::event::PeerEvent;
 use crate::socket::outlet::Unsent;
 use crate::socket::peer::{Peer, PeerId};
@@ -128,6 +129,14 @@ impl Table {
         let bytes = (0..count).map_while(|_| entry.held.pop()).sum();
         entry.wake_stalled_if(true);
         self.dequeue(bytes);
+    }
+
+    /// Whether anything of a peer has arrived that was not taken.
+    pub(in crate::socket) fn has_unread(&mut self, id: PeerId) -> bool {
+        let is_unread = |entry: &mut Entry| {
+            !entry.inbox.is_empty() || entry.unfinished > 0 || entry.stalled || entry.starved
+        };
+        self.entry(id).is_some_and(is_unread)
     }
 
     pub(in crate::socket) fn peer(&mut self, id: PeerId) -> Option<Arc<Peer>> {

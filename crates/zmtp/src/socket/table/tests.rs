@@ -199,6 +199,21 @@ fn a_connection_that_was_evicted_cannot_join_any_more() {
 }
 
 #[test]
+fn what_has_arrived_of_a_peer_is_unread_until_it_is_taken_or_complete() {
+    let mut fixture = Fixture::new(Config::default());
+    let [id, other] = ["A", "B"].map(|name| fixture.join(name));
+    assert!(!fixture.table.has_unread(id));
+    fixture.table.hold(id, 400);
+    assert!(fixture.table.has_unread(id) && !fixture.table.has_unread(other));
+    fixture.table.hold(id, 0);
+    assert!(!fixture.table.has_unread(id));
+    fixture.deliver(id, &["message"]);
+    assert!(fixture.table.has_unread(id));
+    fixture.events();
+    assert!(!fixture.table.has_unread(id));
+}
+
+#[test]
 fn unfinished_messages_beyond_the_budget_cost_the_peer_with_the_largest() {
     let mut fixture = Fixture::new(Config::default().with_max_total_bytes(2000));
     let (small, large) = (fixture.join("A"), fixture.join("B"));

@@ -1,0 +1,149 @@
+//! What a queue is at and what has happened, in the text form of Prometheus.
+
+use std::fmt;
+use std::time::Duration;
+
+use broker::{Counters, Histogram, Status, WorkerState};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::connections::Connections;
+
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Bounds of times, each a power of two in microseconds: from 64 us to a bit more than a minute.
+const BOUNDS: [u64; 11] = [6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26];
+
+/// All of it, as text.
+pub(crate) fn text(status: Status, connections: Connections) -> String {
+    let mut registry = Registry::with_prefix("broker");
+    registry.register_collector(Box::new(Scrape { status, connections }));
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = prometheus_text::encode(&mut text, &registry);
+    text
+}
+
+#[derive(Debug)]
+struct Scrape {
+    status: Status,
+    connections: Connections,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { status, connections } = self;
+        for (name, help, count) in counts(&status.counters) {
+            counter(&mut encoder, name, help, [("", "", count)])?;
+        }
+        let violations = status.faults.violations.iter();
+        let violations = violations.map(|(kind, &count)| ("kind", kind.as_str(), count));
+        counter(&mut encoder, "violations", "What peers did wrong", violations)?;
+        let losses = status.faults.losses.iter();
+        let losses = losses.map(|(cause, &count)| ("cause", cause.as_str(), count));
+        counter(&mut encoder, "losses", "Attempts that brought no reply", losses)?;
+        for (name, help, [frontend, backend]) in connections.counts() {
+            let sides = [("side", "frontend", frontend), ("side", "backend", backend)];
+            counter(&mut encoder, name, help, sides)?;
+        }
+        gauges(&mut encoder, status)?;
+        if let Some(times) = &status.times {
+            histogram(&mut encoder, "waited_seconds", "How long requests waited for a worker", &times.waited)?;
+            histogram(&mut encoder, "served_seconds", "How long workers had requests", &times.served)?;
+        }
+        Ok(())
+    }
+}
+
+/// Each with what it says.
+fn counts(counters: &Counters) -> [(&'static str, &'static str, u64); 13] {
+    let Counters {
+        requests, replies, given_up, dropped, rejected, abandoned, lost, errors, full, retries, resumed, stale_replies, adopted, ..
+    } = *counters;
+    [
+        ("requests", "Requests received", requests),
+        ("replies", "Replies passed on", replies),
+        ("given_up", "Requests given up after they had cost too much", given_up),
+        ("dropped", "Requests forgotten with their worker", dropped),
+        ("rejected", "Requests for which there was no room", rejected),
+        ("abandoned", "Requests whose clients had left or asked anew", abandoned),
+        ("lost", "Requests of an earlier queue whose clients cannot be known again", lost),
+        ("error_replies", "Error replies", errors),
+        ("full", "Times that requests were left with their clients, for too many waited", full),
+        ("retries", "Times that a request was put in line again", retries),
+        ("resumed", "Times that a worker was given again what an earlier queue had given it", resumed),
+        ("stale_replies", "Replies that nobody waited for", stale_replies),
+        ("adopted", "Workers taken for ready without a word", adopted),
+    ]
+}
+
+fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
+    let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    for (name, help, value) in [
+        ("waiting", "Requests that wait", whole(status.waiting)),
+        ("waiting_bytes", "Bytes of requests that wait", whole(status.waiting_bytes)),
+        ("in_flight", "Requests that a worker has", whole(status.in_flight)),
+        ("clients", "Clients that are connected", whole(status.clients)),
+        ("draining", "1 if no more requests are handed out", status.draining.into()),
+        ("holding", "1 if requests are left with their clients, for too many wait", status.holds.into()),
+    ] {
+        let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(metric)?;
+    }
+    let oldest = status.oldest.map_or(0.0, |age| age.as_secs_f64());
+    let help = "How long the first request that waits has";
+    let metric = encoder.encode_descriptor("oldest_waiting_seconds", help, None, MetricType::Gauge)?;
+    ConstGauge::new(oldest).encode(metric)?;
+    let mut workers =
+        encoder.encode_descriptor("workers", "Workers that are connected", None, MetricType::Gauge)?;
+    for state in WorkerState::ALL {
+        let count = status.workers.iter().filter(|worker| worker.state == state).count();
+        let metric = workers.encode_family(&[("state", state.as_str())])?;
+        ConstGauge::new(whole(count)).encode(metric)?;
+    }
+    Ok(())
+}
+
+/// A counter, by labels if they have names.
+fn counter<'a>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    counts: impl IntoIterator<Item = (&'a str, &'a str, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (label, value, count) in counts {
+        let count = ConstCounter::new(count);
+        if label.is_empty() {
+            count.encode(metric)?;
+            return Ok(());
+        }
+        count.encode(metric.encode_family(&[(label, value)])?)?;
+    }
+    Ok(())
+}
+
+fn histogram(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    times: &Histogram,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    // Each bucket counts what is not in the one before.
+    let mut before = 0;
+    let mut buckets: Vec<_> = BOUNDS
+        .iter()
+        .map(|power| {
+            let bound = Duration::from_micros(1 << power);
+            let count = times.shorter_than(bound);
+            (bound.as_secs_f64(), count - std::mem::replace(&mut before, count))
+        })
+        .collect();
+    buckets.push((f64::MAX, times.count() - before));
+    metric.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.count(), &buckets, None)
+}

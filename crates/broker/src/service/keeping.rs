@@ -1,0 +1,71 @@
+//! A broker that keeps what happens in a journal.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use tokio::task::yield_now;
+
+use super::{BATCH, Broker, Failure};
+use crate::journal::{Journal, JournalError};
+use crate::queue::{Replay, Restored};
+
+impl Broker {
+    /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
+    /// [ends](Outcome::failure).
+    ///
+    /// # Errors
+    ///
+    /// If the journal cannot be begun anew, or cannot hold messages as large as they may be.
+    pub fn with_journal(
+        mut self,
+        mut journal: Journal,
+        replay: Replay,
+    ) -> Result<(Self, Restored), JournalError> {
+        journal.check_message_size(self.max_message_size)?;
+        let restored = self.queue.restore(replay);
+        self.queue.keep_records();
+        journal.begin_anew(&self.queue.snapshot())?;
+        self.journal = Some(journal);
+        Ok((self, restored))
+    }
+
+    /// Takes all that connections have read and can read at once.
+    pub(super) async fn gather(&mut self) {
+        let count = |events: &(Vec<_>, Vec<_>)| events.0.len() + events.1.len();
+        let (mut before, mut now) = (0, count(&self.events));
+        while before < now && now < BATCH {
+            yield_now().await;
+            poll_fn(|cx| {
+                let _ = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
+                let _ = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
+                Poll::Ready(())
+            })
+            .await;
+            (before, now) = (now, count(&self.events));
+        }
+    }
+
+    #[cold]
+    pub(super) fn write_journal(&mut self) -> Result<(), Failure> {
+        Ok(self.journal.as_mut().map_or(Ok(()), Journal::write)?)
+    }
+
+    /// What follows from all that is kept so far has been done.
+    #[cold]
+    pub(super) fn note_carried_out(&mut self) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        journal.note_carried_out();
+        if journal.is_long() {
+            journal.begin_anew(&self.queue.snapshot())?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what the next broker has to know before anything follows from it.
+    #[cold]
+    pub(super) fn keep(&mut self) -> Result<(), Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        self.queue.take_records().for_each(|record| journal.add(&record));
+        Ok(journal.write_urgent()?)
+    }
+}
