@@ -6,6 +6,7 @@ mod settings;
 mod values;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
         /// What `serve --config` is to read.
         file: PathBuf,
     },
+    /// Show what a queue is at that serves HTTP.
+    Status(Status),
     /// Watch a queue at work in this one process: ten clients, three workers.
     Demo(Demo),
     /// Send one request and print the reply, one frame a line.
@@ -49,6 +52,16 @@ pub(crate) enum Command {
     /// Look at requests that were given up, and send them again.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    /// Where it serves HTTP: what `serve --http` was given.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5580")]
+    pub(crate) http: SocketAddr,
+    /// For programs: what /status serves.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,6 +1,11 @@
 //! [`Connections`]: how many there were, and how many came to nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use broker::Side;
+
+/// Counts that whoever hears of a connection adds to.
+pub(crate) type Shared = Arc<Mutex<Connections>>;
 
 /// Connections so far, of the frontend and of the backend.
 #[derive(Clone, Copy, Debug, Default)]
@@ -21,7 +26,7 @@ pub(crate) enum Fate {
 }
 
 impl Connections {
-    pub(crate) fn add(&mut self, side: Side, fate: Fate) {
+    fn add(&mut self, side: Side, fate: Fate) {
         let [frontend, backend] = match fate {
             Fate::Joined => &mut self.joined,
             Fate::Refused => &mut self.refused,
@@ -33,12 +38,28 @@ impl Connections {
         } += 1;
     }
 
+    pub(crate) fn note(shared: &Shared, side: Side, fate: Fate) {
+        shared.lock().unwrap_or_else(PoisonError::into_inner).add(side, fate);
+    }
+
+    pub(crate) fn read(shared: &Shared) -> Self {
+        *shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Each with what it says.
     pub(crate) fn counts(&self) -> [(&'static str, &'static str, [u64; 2]); 3] {
         [
             ("connections", "Peers that have joined", self.joined),
-            ("refused_connections", "Connections refused because there were too many", self.refused),
-            ("failed_handshakes", "Connections that ended before the handshake was over", self.failed),
+            (
+                "refused_connections",
+                "Connections refused because there were too many",
+                self.refused,
+            ),
+            (
+                "failed_handshakes",
+                "Connections that ended before the handshake was over",
+                self.failed,
+            ),
         ]
     }
 }

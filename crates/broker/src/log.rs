@@ -19,6 +19,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use zmtp::{Monitor, MonitorEvent};
 
+use crate::connections::{Connections, Fate, Shared};
+
 /// Whether there is a log. Before that, and in commands without one, lines go to standard error as they are.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -94,12 +96,18 @@ pub(crate) fn tell_of_change(change: PeerChange<'_>) {
 }
 
 /// Says what happens to connections without a handshake, and to endpoints. What fails is told of at most ten times a second.
-pub(crate) async fn follow(mut monitor: Monitor, side: Side) {
+pub(crate) async fn follow(mut monitor: Monitor, side: Side, connections: Shared) {
     let (mut since, mut count) = (Instant::now(), 0_u32);
     while let Some(event) = monitor.recv().await {
         let (address, reason) = match &event {
-            MonitorEvent::HandshakeFailed(address, reason) => (address, reason.to_string()),
-            MonitorEvent::Refused(address) => (address, "too many connections".to_owned()),
+            MonitorEvent::HandshakeFailed(address, reason) => {
+                Connections::note(&connections, side, Fate::Failed);
+                (address, reason.to_string())
+            }
+            MonitorEvent::Refused(address) => {
+                Connections::note(&connections, side, Fate::Refused);
+                (address, "too many connections".to_owned())
+            }
             // The pauses between attempts keep this from being a flood.
             MonitorEvent::AcceptFailed(..) => {
                 tracing::warn!(%side, "{event}; trying again");

@@ -10,10 +10,14 @@
 
 mod cli;
 mod commands;
+mod connections;
 mod dead_letters;
+mod http;
 mod log;
+mod metrics;
 mod output;
 mod signals;
+mod status;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use broker::{Counters, Histogram, Status, WorkerState};
+use broker::{Histogram, Status, WorkerState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::connections::Connections;
+use crate::status::counts;
 
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -52,33 +53,21 @@ impl Collector for Scrape {
         }
         gauges(&mut encoder, status)?;
         if let Some(times) = &status.times {
-            histogram(&mut encoder, "waited_seconds", "How long requests waited for a worker", &times.waited)?;
-            histogram(&mut encoder, "served_seconds", "How long workers had requests", &times.served)?;
+            histogram(
+                &mut encoder,
+                "waited_seconds",
+                "How long requests waited for a worker",
+                &times.waited,
+            )?;
+            histogram(
+                &mut encoder,
+                "served_seconds",
+                "How long workers had requests",
+                &times.served,
+            )?;
         }
         Ok(())
     }
-}
-
-/// Each with what it says.
-fn counts(counters: &Counters) -> [(&'static str, &'static str, u64); 13] {
-    let Counters {
-        requests, replies, given_up, dropped, rejected, abandoned, lost, errors, full, retries, resumed, stale_replies, adopted, ..
-    } = *counters;
-    [
-        ("requests", "Requests received", requests),
-        ("replies", "Replies passed on", replies),
-        ("given_up", "Requests given up after they had cost too much", given_up),
-        ("dropped", "Requests forgotten with their worker", dropped),
-        ("rejected", "Requests for which there was no room", rejected),
-        ("abandoned", "Requests whose clients had left or asked anew", abandoned),
-        ("lost", "Requests of an earlier queue whose clients cannot be known again", lost),
-        ("error_replies", "Error replies", errors),
-        ("full", "Times that requests were left with their clients, for too many waited", full),
-        ("retries", "Times that a request was put in line again", retries),
-        ("resumed", "Times that a worker was given again what an earlier queue had given it", resumed),
-        ("stale_replies", "Replies that nobody waited for", stale_replies),
-        ("adopted", "Workers taken for ready without a word", adopted),
-    ]
 }
 
 fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
@@ -89,21 +78,30 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
         ("in_flight", "Requests that a worker has", whole(status.in_flight)),
         ("clients", "Clients that are connected", whole(status.clients)),
         ("draining", "1 if no more requests are handed out", status.draining.into()),
-        ("holding", "1 if requests are left with their clients, for too many wait", status.holds.into()),
+        (
+            "holding",
+            "1 if requests are left with their clients, for too many wait",
+            status.holds.into(),
+        ),
     ] {
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)?;
     }
     let oldest = status.oldest.map_or(0.0, |age| age.as_secs_f64());
     let help = "How long the first request that waits has";
-    let metric = encoder.encode_descriptor("oldest_waiting_seconds", help, None, MetricType::Gauge)?;
+    let metric =
+        encoder.encode_descriptor("oldest_waiting_seconds", help, None, MetricType::Gauge)?;
     ConstGauge::new(oldest).encode(metric)?;
-    let mut workers =
-        encoder.encode_descriptor("workers", "Workers that are connected", None, MetricType::Gauge)?;
+    let mut workers = encoder.encode_descriptor(
+        "workers",
+        "Workers that are connected",
+        None,
+        MetricType::Gauge,
+    )?;
     for state in WorkerState::ALL {
         let count = status.workers.iter().filter(|worker| worker.state == state).count();
-        let metric = workers.encode_family(&[("state", state.as_str())])?;
-        ConstGauge::new(whole(count)).encode(metric)?;
+        let labels = [("state", state.as_str())];
+        ConstGauge::new(whole(count)).encode(workers.encode_family(&labels)?)?;
     }
     Ok(())
 }
@@ -122,7 +120,8 @@ fn counter<'a>(
             count.encode(metric)?;
             return Ok(());
         }
-        count.encode(metric.encode_family(&[(label, value)])?)?;
+        let labels = [(label, value)];
+        count.encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }
@@ -136,7 +135,7 @@ fn histogram(
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     // Each bucket counts what is not in the one before.
     let mut before = 0;
-    let mut buckets: Vec<_> = BOUNDS
+    let buckets: Vec<_> = BOUNDS
         .iter()
         .map(|power| {
             let bound = Duration::from_micros(1 << power);
@@ -144,6 +143,5 @@ fn histogram(
             (bound.as_secs_f64(), count - std::mem::replace(&mut before, count))
         })
         .collect();
-    buckets.push((f64::MAX, times.count() - before));
     metric.encode_histogram::<NoLabelSet>(times.sum().as_secs_f64(), times.count(), &buckets, None)
 }

@@ -1,5 +1,6 @@
 //! The options of `broker serve`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,6 +54,12 @@ pub(crate) struct Serve {
     /// How much is said: of each connection with `debug`.
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     pub(crate) log_level: Depth,
+    /// Serve /metrics, /status, /healthz and /readyz over HTTP here, read-only.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5580")]
+    pub(crate) http: Option<SocketAddr>,
+    /// Names by which that may be asked for, besides `localhost` and addresses.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
+    pub(crate) http_host: Vec<String>,
     #[command(flatten)]
     losses: Losses,
     #[command(flatten)]

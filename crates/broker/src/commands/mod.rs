@@ -6,6 +6,7 @@ mod demo;
 mod reload;
 mod request;
 mod serve;
+mod status;
 mod worker;
 
 use std::error::Error;
@@ -27,6 +28,7 @@ pub(crate) async fn run(
         Command::Config(_) => Ok(config::show(&settings)),
         Command::Check { file } => Ok(config::check(&file)),
         Command::Serve(options) => serve::run(*options, settings).await,
+        Command::Status(options) => status::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,
         Command::Worker(options) => worker::run(options).await,

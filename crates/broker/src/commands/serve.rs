@@ -9,7 +9,9 @@ use zmtp::Endpoint;
 
 use super::reload;
 use crate::cli::{Serve, Setting};
+use crate::connections::{Connections, Fate, Shared};
 use crate::dead_letters::Writer;
+use crate::http::Server;
 use crate::log;
 use crate::output::{note, say, warn};
 use crate::signals::{self, Signals};
@@ -33,6 +35,8 @@ pub(crate) async fn run(
     let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
     let journal = journal.transpose()?;
     let keeps = journal.is_some();
+    let connections = Shared::default();
+    let joined = connections.clone();
     let policy = options.policy();
     let mut broker = Broker::bind(Config {
         policy: policy.clone(),
@@ -46,7 +50,12 @@ pub(crate) async fn run(
     })
     .await?
     .on_report(log::tell_of_report)
-    .on_peer_change(log::tell_of_change)
+    .on_peer_change(move |change| {
+        if change.left.is_none() {
+            Connections::note(&joined, change.side, Fate::Joined);
+        }
+        log::tell_of_change(change);
+    })
     .on_dead_letter(move |letter| warn(given_up(letter, dead_letters.as_mut())));
     if let Some((journal, replay, cut_off)) = journal {
         let restored;
@@ -55,13 +64,20 @@ pub(crate) async fn run(
     }
     tokio::spawn(reload::at_each(hangup, broker.handle(), policy, settings));
     for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
-        tokio::spawn(log::follow(monitor, side));
+        tokio::spawn(log::follow(monitor, side, connections.clone()));
     }
     for endpoint in broker.frontend() {
         say(format_args!("frontend {endpoint}"));
     }
     for endpoint in broker.backend() {
         say(format_args!("backend {endpoint}"));
+    }
+    if let Some(address) = options.http {
+        broker = broker.with_times();
+        let server = Server::bind(address, options.http_host, broker.handle(), connections.clone());
+        let server = server.await?;
+        say(format_args!("http http://{}", server.address()));
+        tokio::spawn(server.run());
     }
     say("ready");
 

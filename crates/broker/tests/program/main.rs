@@ -2,6 +2,7 @@
 
 mod config;
 mod dead_letters;
+mod http;
 mod journal;
 mod log;
 mod patience;
