@@ -1,10 +1,12 @@
 //! [`Handle`]: reaches a broker that runs.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::queue::{Policy, Status};
 
@@ -20,7 +22,30 @@ pub(crate) enum Order {
 
 /// Reaches a broker while it runs. All of them reach the same.
 #[derive(Clone, Debug)]
-pub struct Handle(Sender<Order>);
+pub struct Handle(Arc<Mailbox>);
+
+/// Orders on their way. The broker looks at one flag for each batch, where a channel would cost it as much as a message.
+#[derive(Debug)]
+struct Mailbox {
+    /// There is an order.
+    is_waiting: AtomicBool,
+    inside: Mutex<Inside>,
+    /// Places for orders; none once the broker has ended.
+    places: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
+    orders: VecDeque<Order>,
+    broker: Option<Waker>,
+}
+
+impl Mailbox {
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        // What is inside is changed in single steps.
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The broker has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +72,7 @@ impl Handle {
     ///
     /// If the future is dropped before it is done, the policy is as it was.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Ended> {
-        self.0.send(Order::SetPolicy(Box::new(policy))).await.map_err(|_| Ended)
+        self.send(Order::SetPolicy(Box::new(policy))).await
     }
 
     /// What the queue is at.
@@ -61,35 +86,82 @@ impl Handle {
     /// If the future is dropped, nothing has happened.
     pub async fn status(&self) -> Result<Status, Ended> {
         let (tell, told) = oneshot::channel();
-        self.0.send(Order::TellStatus(tell)).await.map_err(|_| Ended)?;
+        self.send(Order::TellStatus(tell)).await?;
         told.await.map_err(|_| Ended)
+    }
+
+    async fn send(&self, order: Order) -> Result<(), Ended> {
+        let place = self.0.places.acquire().await.map_err(|_| Ended)?;
+        let mut inside = self.0.inside();
+        if self.0.places.is_closed() {
+            return Err(Ended);
+        }
+        // It is given back when the order is followed.
+        place.forget();
+        inside.orders.push_back(order);
+        self.0.is_waiting.store(true, Ordering::Release);
+        if let Some(broker) = &inside.broker {
+            broker.wake_by_ref();
+        }
+        Ok(())
     }
 }
 
 /// The broker's end of its handles.
 #[derive(Debug)]
 pub(crate) struct Orders {
-    sender: Sender<Order>,
-    receiver: Receiver<Order>,
+    mailbox: Arc<Mailbox>,
+    /// Who is woken for the next order.
+    waker: Option<Waker>,
 }
 
 impl Default for Orders {
     fn default() -> Self {
-        let (sender, receiver) = channel(ORDERS);
-        Self { sender, receiver }
+        let mailbox = Mailbox {
+            is_waiting: AtomicBool::new(false),
+            inside: Mutex::default(),
+            places: Semaphore::new(ORDERS),
+        };
+        Self { mailbox: Arc::new(mailbox), waker: None }
     }
 }
 
 impl Orders {
     pub(crate) fn handle(&self) -> Handle {
-        Handle(self.sender.clone())
+        Handle(self.mailbox.clone())
+    }
+
+    /// Whether there is an order. If there is none, `cx` is woken for the next.
+    #[inline]
+    pub(crate) fn poll_waiting(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            self.register(cx.waker());
+        }
+        self.mailbox.is_waiting.load(Ordering::Acquire)
+    }
+
+    #[cold]
+    fn register(&mut self, waker: &Waker) {
+        self.waker = Some(waker.clone());
+        self.mailbox.inside().broker = Some(waker.clone());
     }
 
     /// The next order, if there is one.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Option<Order> {
-        match self.receiver.poll_recv(cx) {
-            Poll::Ready(order) => order,
-            Poll::Pending => None,
+    pub(crate) fn next(&mut self) -> Option<Order> {
+        let mut inside = self.mailbox.inside();
+        let order = inside.orders.pop_front();
+        match &order {
+            Some(_) => self.mailbox.places.add_permits(1),
+            None => self.mailbox.is_waiting.store(false, Ordering::Relaxed),
         }
+        order
+    }
+}
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        let mut inside = self.mailbox.inside();
+        self.mailbox.places.close();
+        inside.orders.clear();
     }
 }

@@ -231,8 +231,8 @@ impl Broker {
         cx: &mut Context<'_>,
         timer: &mut Timer,
     ) -> Poll<Result<(), Failure>> {
-        if self.orders.is_some() {
-            self.follow_orders(cx);
+        if self.orders.as_mut().is_some_and(|orders| orders.poll_waiting(cx)) {
+            self.follow_orders();
         }
         let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
@@ -246,8 +246,8 @@ impl Broker {
     }
 
     #[cold]
-    fn follow_orders(&mut self, cx: &mut Context<'_>) {
-        while let Some(order) = self.orders.as_mut().and_then(|orders| orders.poll_next(cx)) {
+    fn follow_orders(&mut self) {
+        while let Some(order) = self.orders.as_mut().and_then(Orders::next) {
             match order {
                 Order::SetPolicy(policy) => self.queue.set_policy(*policy),
                 Order::TellStatus(tell) => {

@@ -25,7 +25,7 @@ struct Case {
     count: u64,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 10] = [
     Case { name: "decode 32 B", subject: Subject::Decode("32 B"), count: 10_000 },
     Case { name: "decode 64 x 32 B", subject: Subject::Decode("64 x 32 B"), count: 12_800 },
     Case { name: "encode 32 B", subject: Subject::Encode("32 B"), count: 10_000 },
@@ -33,6 +33,9 @@ const CASES: [Case; 7] = [
     Case { name: "broker 1 x 1", subject: Subject::Broker(1, 1), count: 1_000 },
     Case { name: "broker 10 x 3", subject: Subject::Broker(10, 3), count: 3_000 },
     Case { name: "broker 200 x 50", subject: Subject::Broker(200, 50), count: 5_000 },
+    Case { name: "watched 1 x 1", subject: Subject::Watched(1, 1), count: 1_000 },
+    Case { name: "watched 10 x 3", subject: Subject::Watched(10, 3), count: 3_000 },
+    Case { name: "watched 200 x 50", subject: Subject::Watched(200, 50), count: 5_000 },
 ];
 
 fn main() -> ExitCode {

@@ -20,6 +20,8 @@ pub enum Subject {
     /// Clients and workers.
     Queue(usize, usize),
     Broker(usize, usize),
+    /// With what metrics need.
+    Watched(usize, usize),
 }
 
 impl Subject {
@@ -39,7 +41,10 @@ impl Subject {
                 let mut lru = Lru::new(clients, workers)?;
                 (0..count).for_each(|_| lru.job());
             }
-            Self::Broker(..) => broker().map_err(|error| io::Error::other(error.to_string()))?,
+            Self::Broker(..) | Self::Watched(..) => {
+                let is_watched = matches!(self, Self::Watched(..));
+                broker(is_watched).map_err(|error| io::Error::other(error.to_string()))?;
+            }
         }
         Ok(())
     }
@@ -51,7 +56,7 @@ fn shape(name: &str) -> Shape {
 
 /// A broker at its default settings that lets the other end of standard input have its turn
 /// whenever it has nothing more to do. What comes together does not depend on time then.
-fn broker() -> Result<(), Box<dyn Error>> {
+fn broker(is_watched: bool) -> Result<(), Box<dyn Error>> {
     let mut control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let gate = Arc::new(OnceLock::new());
     let ended = Arc::new(Notify::new());
@@ -67,7 +72,11 @@ fn broker() -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let frontend = vec!["ipc://*".parse()?];
         let backend = vec!["ipc://*".parse()?];
-        let broker = Broker::bind(Config { frontend, backend, ..Config::default() }).await?;
+        let mut broker = Broker::bind(Config { frontend, backend, ..Config::default() }).await?;
+        let _handle = is_watched.then(|| broker.handle());
+        if is_watched {
+            broker = broker.with_times();
+        }
         writeln!(control, "{} {}", broker.frontend()[0], broker.backend()[0])?;
         gate.set(control).expect("set once");
         tokio::spawn(async move { broker.run(ended.notified()).await }).await?;

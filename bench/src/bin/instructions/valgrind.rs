@@ -24,7 +24,9 @@ pub fn count(case: &Case, count: u64) -> io::Result<(u64, u64)> {
         .spawn()
         .map_err(explain)?;
     let served = match case.subject {
-        Subject::Broker(clients, workers) => lockstep::serve(control, clients, workers, count),
+        Subject::Broker(clients, workers) | Subject::Watched(clients, workers) => {
+            lockstep::serve(control, clients, workers, count)
+        }
         _ => Ok(count),
     };
     let status = child.wait()?;

@@ -25,14 +25,13 @@ pub struct Times {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
     counts: Box<[u64; BUCKETS]>,
-    count: u64,
     /// Microseconds.
     sum: u64,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { counts: Box::new([0; BUCKETS]), count: 0, sum: 0 }
+        Self { counts: Box::new([0; BUCKETS]), sum: 0 }
     }
 }
 
@@ -63,14 +62,13 @@ impl Histogram {
         if let Some(count) = self.counts.get_mut(bucket(micros)) {
             *count += 1;
         }
-        self.count += 1;
-        self.sum = self.sum.saturating_add(micros);
+        self.sum = self.sum.wrapping_add(micros);
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.count
+        self.counts.iter().sum()
     }
 
     /// All of them together.
@@ -95,13 +93,14 @@ impl Histogram {
         reason = "of so many, one more or less makes no difference"
     )]
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let rank = ((self.count as f64 * share).ceil() as u64).clamp(1, self.count.max(1));
+        let all = self.count();
+        let rank = ((all as f64 * share).ceil() as u64).clamp(1, all.max(1));
         let mut seen = 0;
         let reaches = |count: &u64| {
             seen += count;
             seen >= rank
         };
-        self.counts.iter().position(reaches).filter(|_| self.count > 0).map(upper)
+        self.counts.iter().position(reaches).filter(|_| all > 0).map(upper)
     }
 
     /// Those that have come since this was another one.
@@ -111,11 +110,7 @@ impl Histogram {
         for (count, before) in counts.iter_mut().zip(&*earlier.counts) {
             *count = count.saturating_sub(*before);
         }
-        Self {
-            counts,
-            count: self.count.saturating_sub(earlier.count),
-            sum: self.sum.saturating_sub(earlier.sum),
-        }
+        Self { counts, sum: self.sum.wrapping_sub(earlier.sum) }
     }
 }
 
