@@ -235,3 +235,26 @@ fn half_a_request_and_many_connections_hold_nobody_up() {
     assert_eq!(get(&http, "/healthz").0, 200);
     drop(idle);
 }
+
+#[test]
+fn what_is_ready_made_for_prometheus_and_grafana_names_metrics_that_there_are() {
+    let place = Place::new();
+    let (_program, [_, _, http]) = serve(&place);
+    let (_, metrics) = get(&http, "/metrics");
+    let mut names = 0;
+    for file in ["alerts.yml", "grafana.json"] {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/").to_owned() + file;
+        let text = std::fs::read_to_string(path).unwrap();
+        for name in text.split(|c: char| !c.is_ascii_lowercase() && c != '_') {
+            if let Some(name) = name.strip_prefix("broker_") {
+                let metric = format!("# TYPE broker_{} ", name.trim_end_matches("_bucket"));
+                assert!(metrics.contains(&metric), "{file} has broker_{name}");
+                names += 1;
+            }
+        }
+    }
+    assert!(names > 20);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/broker.toml");
+    let output = run(place.directory(), &["check", path]);
+    assert!(output.status.success(), "{output:?}");
+}
