@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::Shell;
 use zmtp::Endpoint;
 
 use file::{Complaint, File};
@@ -49,6 +50,16 @@ pub(crate) enum Command {
     Request(Request),
     /// Be a worker: say READY, answer requests, log them.
     Worker(Worker),
+    /// Print what completes this program's options in a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+    /// Print the manual page, or that of one command, for `man`.
+    Man {
+        /// Of which command.
+        command: Option<String>,
+    },
     /// Look at requests that were given up, and send them again.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -168,6 +179,11 @@ pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCo
     let matches = command.try_get_matches_from_mut(args).map_err(|error| refuse(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
     Ok((cli.command, settings::settings(&command, &matches, &file)))
+}
+
+/// All that can be given on the command line.
+pub(crate) fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {

@@ -18,6 +18,7 @@ mod metrics;
 mod output;
 mod signals;
 mod status;
+mod systemd;
 
 use std::process::ExitCode;
 

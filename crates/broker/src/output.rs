@@ -10,6 +10,11 @@ pub(crate) fn say(text: impl Display) {
     let _ = writeln!(stdout(), "{text}");
 }
 
+/// What the command is for, as it is.
+pub(crate) fn say_all(text: &[u8]) {
+    let _ = stdout().write_all(text);
+}
+
 /// A line about what goes on.
 pub(crate) fn note(text: impl Display) {
     if log::has_started() {

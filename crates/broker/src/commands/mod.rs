@@ -3,6 +3,7 @@
 mod config;
 mod dead_letters;
 mod demo;
+mod manual;
 mod reload;
 mod request;
 mod serve;
@@ -28,6 +29,8 @@ pub(crate) async fn run(
         Command::Config(_) => Ok(config::show(&settings)),
         Command::Check { file } => Ok(config::check(&file)),
         Command::Serve(options) => serve::run(*options, settings).await,
+        Command::Completions { shell } => Ok(manual::complete(shell)),
+        Command::Man { command } => manual::page(command.as_deref()),
         Command::Status(options) => status::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,

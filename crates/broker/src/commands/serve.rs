@@ -15,6 +15,7 @@ use crate::http::Server;
 use crate::log;
 use crate::output::{note, say, warn};
 use crate::signals::{self, Signals};
+use crate::systemd;
 
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -80,6 +81,8 @@ pub(crate) async fn run(
         tokio::spawn(server.run());
     }
     say("ready");
+    systemd::tell_ready();
+    tokio::spawn(systemd::watch(broker.handle()));
 
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     // As a task, it has its turn behind those of the connections, and finds all that they have read.
@@ -90,6 +93,7 @@ pub(crate) async fn run(
     let ask = async {
         signals.next().await;
         note("stopping once no request is in flight; a second signal stops at once");
+        systemd::tell_stopping();
         let _ = stop.send(());
         signals.next().await;
     };

@@ -11,7 +11,7 @@ use crate::queue::{Replay, Restored};
 
 impl Broker {
     /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
-    /// [ends](Outcome::failure).
+    /// [ends](crate::Outcome::failure).
     ///
     /// # Errors
     ///

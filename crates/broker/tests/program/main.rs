@@ -8,6 +8,7 @@ mod log;
 mod patience;
 mod stopped;
 mod support;
+mod systemd;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
