@@ -12,14 +12,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use zmtp::Endpoint;
 
 use file::{Complaint, File};
 pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
-use values::parse_seconds;
+use values::{parse_period, parse_seconds};
 
 use crate::output::fail;
 
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Request(Request),
     /// Be a worker: say READY, answer requests, log them.
     Worker(Worker),
+    /// Make any program a worker: it reads a request from its standard input and writes the reply to its standard output.
+    Work(Work),
     /// Print what completes this program's options in a shell.
     Completions {
         /// Which shell.
@@ -121,6 +123,40 @@ pub(crate) struct Worker {
     /// Stop after this many answers. SIGTERM stops after the one that is being worked on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Work {
+    /// The backend of a queue.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) connect: Endpoint,
+    /// The name to announce, 1 to 240 bytes; with more than one process at a time, each has a number behind it.
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    pub(crate) identity: String,
+    /// How many requests to work on at a time, each in a process of its own.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) processes: u16,
+    /// What becomes of a request whose process fails: another worker gets it, or its client gets an error.
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "retry")]
+    pub(crate) on_failure: OnFailure,
+    /// What a client gets whose request failed.
+    #[arg(long, value_name = "TEXT", default_value = "the command failed")]
+    pub(crate) error_reply: String,
+    /// Kill a process that takes longer than this many seconds, which is a failure; wait for ever if not given.
+    #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_period)]
+    pub(crate) timeout: Option<Duration>,
+    /// The program and its arguments, behind `--`. The frames of a request are lines of its input; its output, without
+    /// the last end of a line, is the reply. `BROKER_REQUEST_FROM` is what the client is called.
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// What becomes of a request whose process fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnFailure {
+    Retry,
+    Error,
 }
 
 #[derive(Debug, Subcommand)]

@@ -8,6 +8,7 @@ mod reload;
 mod request;
 mod serve;
 mod status;
+mod work;
 mod worker;
 
 use std::error::Error;
@@ -34,6 +35,7 @@ pub(crate) async fn run(
         Command::Status(options) => status::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,
+        Command::Work(options) => work::run(options).await,
         Command::Worker(options) => worker::run(options).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,
     }

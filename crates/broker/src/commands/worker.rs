@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::sleep;
-use zmtp::{Message, Monitor, MonitorEvent, ReqError};
+use zmtp::{Message, Monitor, MonitorEvent, Parts, ReqError};
 
 use crate::cli::Worker;
 use crate::output::{note, say};
@@ -53,7 +53,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Says when there is a connection, and once for each time there is none why.
-async fn tell_of_connection(name: String, mut monitor: Monitor) {
+pub(super) async fn tell_of_connection(name: String, mut monitor: Monitor) {
     let mut told = false;
     while let Some(event) = monitor.recv().await {
         let trouble = match event {
@@ -121,6 +121,16 @@ impl Job {
         Some(Self { client, request: message })
     }
 
+    /// What its client is called.
+    pub(super) fn client(&self) -> &[u8] {
+        &self.client
+    }
+
+    /// The frames of the request.
+    pub(super) fn frames(&self) -> Parts<'_> {
+        self.request.parts()
+    }
+
     /// The first frame of the request.
     pub(super) fn request(&self) -> &[u8] {
         self.request.part(0).unwrap_or_default()
@@ -135,7 +145,12 @@ impl Job {
 
     /// The reply to it: `text`, or else the request itself.
     pub(super) fn reply(self, text: Option<&str>) -> Message {
-        let body = text.map_or(self.request, Message::from);
+        let body = text.map_or_else(|| self.request.clone(), Message::from);
+        self.answer(&body)
+    }
+
+    /// The reply to it.
+    pub(super) fn answer(&self, body: &Message) -> Message {
         body.prefixed(&[&self.client[..], b""])
     }
 }

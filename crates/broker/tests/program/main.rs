@@ -9,6 +9,7 @@ mod patience;
 mod stopped;
 mod support;
 mod systemd;
+mod work;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};

@@ -1,0 +1,143 @@
+//! Any program as a worker.
+
+use interop::{Place, Transport, request, socket};
+use rustix::process::Signal;
+
+use crate::support::{Program, run, text};
+
+/// A queue, and its frontend and backend.
+fn serve(place: &Place, options: &[&str]) -> (Program, [String; 2]) {
+    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+    let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
+    (Program::serve(place.directory(), &[&args, options].concat()).0, endpoints)
+}
+
+fn work(place: &Place, backend: &str, options: &[&str], script: &str) -> Program {
+    let args = [&["work", "--connect", backend], options, &["--", "sh", "-c", script]].concat();
+    let work = Program::start(place.directory(), &args);
+    assert!(work.error().contains(" is ready for requests from "));
+    work
+}
+
+fn ask(frontend: &str, body: &str) -> String {
+    let reply = request(frontend, "C", &[body.as_bytes().to_vec()]);
+    assert_eq!(reply.len(), 1);
+    text(&reply[0]).to_owned()
+}
+
+#[test]
+fn a_program_reads_the_request_and_writes_the_reply() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let _work =
+        work(&place, &backend, &[], r#"echo "$BROKER_REQUEST_FROM asks for $(tr a-z A-Z)""#);
+    assert_eq!(ask(&frontend, "this"), "C asks for THIS");
+    let frames = [&b"two"[..], b"frames"].map(<[u8]>::to_vec);
+    assert_eq!(request(&frontend, "D", &frames), [b"D asks for TWO\nFRAMES"]);
+    assert_eq!(ask(&frontend, ""), "C asks for ");
+}
+
+#[test]
+fn what_is_written_may_be_large_and_need_not_be_read() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let body = vec![b'x'; 4 << 20];
+    {
+        let _work = work(&place, &backend, &[], "cat");
+        assert_eq!(request(&frontend, "C", std::slice::from_ref(&body)), [&body[..]]);
+    }
+    let _work = work(&place, &backend, &[], "echo unread");
+    assert_eq!(request(&frontend, "C", &[body]), [b"unread"]);
+}
+
+#[test]
+fn several_work_at_a_time_each_under_a_name_of_its_own() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    // Each waits for the other.
+    let script =
+        "read name; touch $name; while ! [ -e one -a -e two ]; do sleep 0.01; done; echo done";
+    let work = Program::start(
+        place.directory(),
+        &[
+            "work",
+            "--connect",
+            &backend,
+            "--processes",
+            "2",
+            "--identity",
+            "W",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ],
+    );
+    let mut said = [work.error(), work.error()];
+    said.sort();
+    let expected =
+        ["W-0", "W-1"].map(|name| format!("broker: {name} is ready for requests from {backend}"));
+    assert_eq!(said, expected);
+    let context = zmq::Context::new();
+    let clients = ["one", "two"].map(|body| {
+        let client = socket(&context, zmq::REQ, body);
+        client.connect(&frontend).unwrap();
+        client.send(body, 0).unwrap();
+        client
+    });
+    for client in clients {
+        assert_eq!(client.recv_string(0).unwrap().unwrap(), "done");
+    }
+}
+
+#[test]
+fn a_request_whose_process_fails_goes_to_another_worker_or_its_client_is_told() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    {
+        // The second attempt finds what the first has left.
+        let script = "[ -e tried ] && echo at last || { touch tried; exit 3; }";
+        let work = work(&place, &backend, &[], script);
+        assert_eq!(ask(&frontend, "x"), "at last");
+        assert_eq!(work.error(), "broker: sh ended with exit status: 3, for C");
+    }
+    let options = ["--on-failure", "error", "--error-reply", "sorry", "--timeout", "0.2"];
+    let work =
+        work(&place, &backend, &options, "read what; [ $what = slow ] && exec sleep 1000; exit 1");
+    assert_eq!(ask(&frontend, "x"), "sorry");
+    assert_eq!(work.error(), "broker: sh ended with exit status: 1, for C");
+    assert!(work.error().contains("is ready"));
+    assert_eq!(ask(&frontend, "slow"), "sorry");
+    assert_eq!(work.error(), "broker: sh took longer than 0.2 s and was killed, for C");
+}
+
+#[test]
+fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
+    let place = Place::new();
+    let (queue, [frontend, backend]) = serve(&place, &[]);
+    let script = "touch begun; while ! [ -e end ]; do sleep 0.01; done; echo finished";
+    let work = work(&place, &backend, &[], script);
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("x", 0).unwrap();
+    while !place.directory().join("begun").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    work.signal(Signal::TERM);
+    assert!(work.error().starts_with("broker: stopping once the requests at hand are answered"));
+    std::fs::write(place.directory().join("end"), "").unwrap();
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "finished");
+    assert!(work.wait().success());
+    client.send("y", 0).unwrap();
+    let output = run(place.directory(), &["work", "--connect", &backend, "--", "./nowhere"]);
+    let said = text(&output.stderr);
+    assert!(
+        said.ends_with(
+            "broker: ./nowhere cannot be started: No such file or directory (os error 2)\n"
+        ),
+        "{said}"
+    );
+    assert!(!output.status.success());
+    drop(queue);
+}
