@@ -19,7 +19,7 @@ use zmtp::Endpoint;
 use file::{Complaint, File};
 pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
-use values::{parse_period, parse_seconds};
+use values::{parse_period, parse_seconds, parse_size};
 
 use crate::output::fail;
 
@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Request(Request),
     /// Be a worker: say READY, answer requests, log them.
     Worker(Worker),
+    /// Put a queue under load and say how long its replies take.
+    Bench(Bench),
     /// Make any program a worker: it reads a request from its standard input and writes the reply to its standard output.
     Work(Work),
     /// Print what completes this program's options in a shell.
@@ -123,6 +125,40 @@ pub(crate) struct Worker {
     /// Stop after this many answers. SIGTERM stops after the one that is being worked on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    /// The frontend of a queue.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) frontend: Endpoint,
+    /// Its backend, for workers that answer at once; without it the workers are those that are there.
+    #[arg(long, value_name = "ENDPOINT")]
+    pub(crate) backend: Option<Endpoint>,
+    /// How many clients there are, each with one request at a time.
+    #[arg(long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) clients: u16,
+    /// How many workers, if there is a backend.
+    #[arg(long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) workers: u16,
+    /// How large a request is.
+    #[arg(long, value_name = "BYTES", default_value = "32", value_parser = parse_size)]
+    pub(crate) size: usize,
+    /// For how many seconds requests are sent.
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
+    pub(crate) seconds: Duration,
+    /// Requests in a second of all clients together, at even intervals, whether the queue keeps up or not; if not given, each client
+    /// asks as soon as it has its reply.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rate: Option<u32>,
+    /// After how many seconds a request counts as not answered.
+    #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
+    pub(crate) timeout: Duration,
+    /// For programs: the result as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! What the program does, one command a file.
 
+mod bench;
 mod config;
 mod dead_letters;
 mod demo;
@@ -35,6 +36,7 @@ pub(crate) async fn run(
         Command::Status(options) => status::run(&options).await,
         Command::Demo(options) => demo::run(&options).await,
         Command::Request(options) => request::run(options).await,
+        Command::Bench(options) => bench::run(options).await,
         Command::Work(options) => work::run(options).await,
         Command::Worker(options) => worker::run(options).await,
         Command::DeadLetters(command) => dead_letters::run(command).await,

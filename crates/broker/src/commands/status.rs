@@ -123,7 +123,7 @@ fn show(report: &Report) -> String {
 }
 
 /// A time that a person can read.
-fn time(seconds: f64) -> String {
+pub(super) fn time(seconds: f64) -> String {
     let unit = |value: f64, unit| {
         let digits = usize::from(value < 10.0);
         format!("{value:.digits$} {unit}")

@@ -1,5 +1,6 @@
 //! The program from the outside: what it prints, how it ends, what it does with nonsense.
 
+mod bench;
 mod config;
 mod dead_letters;
 mod http;

@@ -1,0 +1,94 @@
+//! A load for one's own queue.
+
+use interop::{Place, Transport};
+use serde_json::Value;
+
+use crate::support::{Program, run, text};
+
+fn serve(place: &Place) -> (Program, [String; 2]) {
+    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+    let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
+    (Program::serve(place.directory(), &args).0, endpoints)
+}
+
+#[test]
+fn each_request_that_is_due_is_sent_and_its_time_told() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place);
+    let args = [
+        "bench",
+        "--frontend",
+        &frontend,
+        "--backend",
+        &backend,
+        "--seconds",
+        "1.5",
+        "--rate",
+        "100",
+        "--json",
+    ];
+    let output = run(place.directory(), &args);
+    assert!(output.status.success(), "{output:?}");
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&outcome["answered"], &outcome["unanswered"]), (&150.into(), &0.into()));
+    let times = ["p50", "p90", "p99", "p999", "max"].map(|name| outcome[name].as_u64().unwrap());
+    assert!(times[0] > 0 && times.is_sorted(), "{times:?}");
+    let progress = text(&output.stderr).lines().next().unwrap().to_owned();
+    assert!(progress.starts_with("broker: 1 s: ") && progress.ends_with(" a second"), "{progress}");
+}
+
+#[test]
+fn clients_that_ask_as_fast_as_they_can_are_shown_in_words() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = serve(&place);
+    let args = [
+        "bench",
+        "--frontend",
+        &frontend,
+        "--backend",
+        &backend,
+        "--seconds",
+        "0.5",
+        "--clients",
+        "3",
+        "--size",
+        "1K",
+    ];
+    let output = run(place.directory(), &args);
+    assert!(output.status.success(), "{output:?}");
+    let shown = text(&output.stdout);
+    let starts = [
+        "answered      ",
+        "median        ",
+        "90 %          ",
+        "99 %          ",
+        "99.9 %        ",
+        "slowest       ",
+    ];
+    let lines: Vec<_> = shown.lines().collect();
+    assert_eq!(lines.len(), starts.len(), "{shown}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{shown}");
+    }
+    assert!(!lines[0].starts_with("answered      0 "), "{shown}");
+}
+
+#[test]
+fn requests_that_nobody_answers_are_told_of_and_a_failure() {
+    let place = Place::new();
+    let (_queue, [frontend, _]) = serve(&place);
+    let args = [
+        "bench",
+        "--frontend",
+        &frontend,
+        "--seconds",
+        "0.2",
+        "--clients",
+        "2",
+        "--timeout",
+        "0.3",
+    ];
+    let output = run(place.directory(), &args);
+    assert!(!output.status.success());
+    assert!(text(&output.stdout).contains("not answered  2\n"), "{output:?}");
+}
