@@ -37,6 +37,7 @@ mod record;
 mod replay;
 mod request;
 mod returning;
+mod room;
 mod status;
 mod times;
 mod workers;
@@ -66,6 +67,9 @@ use workers::Workers;
 
 /// How long a peer that is back is silent before it is taken for waiting: a worker for a request, a client for its reply.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// How long a worker may be connected and not ready before that is told of.
+const UNREADY: Duration = Duration::from_secs(10);
 
 /// Who is told of a timeout so much later than it was due has been stopped meanwhile, and so may have its peers.
 const STOPPED: Duration = Duration::from_secs(1);
@@ -237,6 +241,8 @@ impl Queue {
         let may_be_ready = self.adopts_until.is_none_or(|until| self.now < until);
         if lock_step && (may_be_ready || self.is_assigned(routing_id)) {
             self.workers.expect(worker, self.now + SILENCE);
+        } else {
+            self.workers.look_at(worker, self.now + UNREADY);
         }
     }
 
@@ -280,35 +286,6 @@ impl Queue {
     #[inline]
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
-    }
-
-    /// Whether as many requests wait as may. Those that come all the same [wait](AtLimit::Wait) or are
-    /// [rejected](AtLimit::Reject).
-    #[must_use]
-    #[inline]
-    pub fn is_full(&self) -> bool {
-        self.clients.waiting() >= self.policy.max_waiting.max(1)
-            || self.clients.bytes() >= self.policy.max_waiting_bytes.max(1)
-    }
-
-    /// Whether further requests are to be left where they are, because as many wait as may.
-    #[inline]
-    pub fn holds_requests(&mut self) -> bool {
-        if (self.holds || self.is_full()) && self.policy.at_limit == AtLimit::Wait {
-            self.look_for_room();
-        }
-        self.holds
-    }
-
-    /// Once the queue was full, it is not worth it to go on before an eighth is free.
-    #[cold]
-    fn look_for_room(&mut self) {
-        let Policy { max_waiting, max_waiting_bytes, .. } = self.policy;
-        let is_still_full = self.clients.waiting() > max_waiting - max_waiting / 8
-            || self.clients.bytes() > max_waiting_bytes - max_waiting_bytes / 8;
-        let holds = self.is_full() || (self.holds && is_still_full);
-        self.counters.full += u64::from(holds && !self.holds);
-        self.holds = holds;
     }
 
     /// Requests that wait for a worker, [delayed](Self::delayed) ones included.
@@ -378,9 +355,14 @@ impl Queue {
         }
     }
 
-    fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {
+    /// A peer has done something wrong that the socket has seen.
+    pub(crate) fn count_violation(&mut self, violation: Violation) {
         self.counters.violations += 1;
         *self.faults.violations.entry(violation).or_default() += 1;
+    }
+
+    fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {
+        self.count_violation(violation);
         self.actions.push_back(Action::Report(side, peer, violation));
     }
 }

@@ -268,6 +268,10 @@ impl Broker {
                 self.reports.add_change(Side::Backend, &peer, None);
             }
             PeerEvent::Left(worker, reason) => {
+                if reason == LeaveReason::Replaced {
+                    self.queue.count_violation(Violation::Replaced);
+                    self.reports.add_peer(&worker, Side::Backend, Violation::Replaced);
+                }
                 self.reports.add_change(Side::Backend, &worker, Some(&reason));
                 self.queue.worker_left(worker.id, &reason);
             }
@@ -285,6 +289,7 @@ impl Broker {
             }
             PeerEvent::Left(client, reason) => {
                 if reason == LeaveReason::WriteTimeout {
+                    self.queue.count_violation(Violation::NotReading);
                     self.reports.add_peer(&client, Side::Frontend, Violation::NotReading);
                 }
                 self.reports.add_change(Side::Frontend, &client, Some(&reason));
@@ -346,6 +351,7 @@ impl Broker {
     #[cold]
     fn disconnect_full(&mut self) {
         for client in self.batch.full.drain(..) {
+            self.queue.count_violation(Violation::NotReading);
             self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
             self.frontend.disconnect_peer(client);
         }

@@ -67,6 +67,10 @@ pub enum Violation {
     Rejected,
     /// A client does not read its replies. Its connection is not kept.
     NotReading,
+    /// A worker has been connected for ten seconds and has not said READY.
+    NotReady,
+    /// A worker's name was taken over by another connection. Its own is not kept.
+    Replaced,
 }
 
 impl Violation {
@@ -83,6 +87,8 @@ impl Violation {
             Self::Quarantined => "quarantined",
             Self::Rejected => "rejected",
             Self::NotReading => "not_reading",
+            Self::NotReady => "not_ready",
+            Self::Replaced => "replaced",
         }
     }
 }
@@ -109,6 +115,10 @@ impl fmt::Display for Violation {
             }
             Self::Rejected => "rejected a request, because too many wait",
             Self::NotReading => "disconnected, because it does not read its replies",
+            Self::NotReady => {
+                "has been connected for ten seconds and has not said READY; it gets nothing before it does"
+            }
+            Self::Replaced => "disconnected, because another worker has connected under its name",
         })
     }
 }

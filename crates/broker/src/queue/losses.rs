@@ -9,6 +9,7 @@ use super::Queue;
 use super::action::{Action, Side, Violation};
 use super::policy::OnWorkerLoss;
 use super::request::{Cause, DeadLetter, GaveUp, Loss, Request};
+use super::workers::Due;
 
 /// Before the second time that a request is put in line again; twice as long each time after that.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -119,9 +120,14 @@ impl Queue {
                 self.abandon(&request);
             }
         }
-        while let Some((worker, request)) = self.workers.take_due(self.now) {
-            self.report(Side::Backend, worker, Violation::LeaseOver);
-            self.lose(worker, request, Cause::LeaseOver);
+        while let Some(due) = self.workers.take_due(self.now) {
+            match due {
+                Due::LeaseOver(worker, request) => {
+                    self.report(Side::Backend, worker, Violation::LeaseOver);
+                    self.lose(worker, request, Cause::LeaseOver);
+                }
+                Due::NotReady(worker) => self.report(Side::Backend, worker, Violation::NotReady),
+            }
         }
         while let Some(worker) = self.workers.next_silent(self.now) {
             match self.take_assigned(&self.workers.name(worker)) {

@@ -422,6 +422,24 @@ fn a_late_reply_counts_while_no_other_worker_was_faster() {
 }
 
 #[test]
+fn a_worker_that_never_says_ready_is_told_of_once() {
+    let mut fixture =
+        Fixture::with_policy(1, 0, Policy { adoption: Duration::ZERO, ..Policy::default() });
+    fixture.connect_worker(0, true);
+    fixture.connect_worker(1, false);
+    fixture.join_worker(2);
+    fixture.wait(Duration::from_secs(9));
+    assert_eq!(fixture.actions(), [""; 0]);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.actions(), ["Backend 0: NotReady", "Backend 1: NotReady"]);
+    assert_eq!(fixture.queue.next_timeout(), None, "nobody is woken for those that are ready");
+    fixture.client_sends(0, &["", "x"]);
+    fixture.worker_sends(0, &["", "READY"]);
+    assert_eq!(fixture.actions(), ["W2 <- |C0||x"], "it may say so yet");
+    assert_eq!(fixture.queue.idle(), 1);
+}
+
+#[test]
 fn who_was_stopped_does_not_take_the_leases_of_all_for_over() {
     let mut fixture = with_lease(1, 1);
     fixture.client_sends(0, &["", "x"]);

@@ -1,5 +1,6 @@
 //! Workers: who is idle and for how long, and who has which request.
 
+mod leases;
 mod status;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -8,13 +9,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+pub(super) use leases::Due;
+
 use super::doubt::{Doubt, Verdict};
 use super::envelope::Stack;
 use super::request::Request;
 use crate::peer_map::PeerMap;
-
-/// How long an adopted worker may take for its first request, which it may have missed, where there is no lease.
-const ADOPTED_LEASE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Default)]
 pub(super) struct Workers {
@@ -175,8 +175,11 @@ impl Workers {
         {
             self.newcomers.pop_front();
         }
-        let worker = self.by_id.get_mut(id);
-        worker.and_then(|worker| worker.with_doubt(Doubt::forget_unknown)).unwrap_or(false)
+        let Some(worker) = self.by_id.get_mut(id) else { return false };
+        if let Some(look) = worker.look.take() {
+            self.looks.remove(&(look, id));
+        }
+        worker.with_doubt(Doubt::forget_unknown).unwrap_or(false)
     }
 
     /// What a reply of a worker is to that is in doubt.
@@ -280,66 +283,6 @@ impl Workers {
             self.lease(id, now, lease);
         }
         Some(message)
-    }
-
-    /// The request that a worker has been given is taken back after a time.
-    fn lease(&mut self, id: PeerId, now: Instant, lease: Option<Duration>) {
-        let Some(worker) = self.by_id.get_mut(id) else { return };
-        let is_adopted = worker.doubt.as_ref().is_some_and(|doubt| doubt.is_of_unknown());
-        let lease = lease.or(is_adopted.then_some(ADOPTED_LEASE));
-        worker.until = lease.and_then(|lease| now.checked_add(lease));
-        if let Some(until) = worker.until
-            && worker.look.is_none()
-        {
-            worker.look = Some(until);
-            self.looks.insert((until, id));
-        }
-    }
-
-    /// Whether something is due at some time.
-    #[inline]
-    pub(super) fn has_due(&self) -> bool {
-        !self.looks.is_empty() || !self.newcomers.is_empty()
-    }
-
-    /// When the next lease may be over, or the next worker be adopted.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        let look = self.looks.first().map(|&(at, _)| at);
-        let newcomer = self.newcomers.front().map(|&(at, _)| at);
-        [look, newcomer].into_iter().flatten().min()
-    }
-
-    /// Takes a request whose lease is over. Its worker owes the reply from then on.
-    pub(super) fn take_due(&mut self, now: Instant) -> Option<(PeerId, Request)> {
-        while let Some(&(at, id)) = self.looks.first().filter(|(at, _)| *at <= now) {
-            self.looks.remove(&(at, id));
-            let Some(worker) = self.by_id.get_mut(id) else { continue };
-            worker.look = None;
-            if !matches!(worker.state, State::Busy(_)) {
-                continue;
-            }
-            match worker.until {
-                Some(until) if until > now => {
-                    worker.look = Some(until);
-                    self.looks.insert((until, id));
-                }
-                // What it has now has no lease.
-                None => {}
-                Some(_) => {
-                    self.busy -= 1;
-                    return worker.take_late().map(|request| (id, request));
-                }
-            }
-        }
-        None
-    }
-
-    /// Gives all leases this much more time, and all newcomers.
-    pub(super) fn extend(&mut self, by: Duration) {
-        self.newcomers.iter_mut().for_each(|(until, _)| *until += by);
-        for worker in self.by_id.values_mut() {
-            worker.until = worker.until.map(|until| until + by);
-        }
     }
 
     pub(super) fn idle(&self) -> usize {

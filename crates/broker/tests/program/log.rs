@@ -83,6 +83,24 @@ fn who_does_not_get_through_the_handshake_is_told_of_with_the_reason() {
 }
 
 #[test]
+fn two_workers_under_one_name_are_told_of() {
+    let place = Place::new();
+    let (program, [_, backend]) = serve(&place, &[]);
+    let context = zmq::Context::new();
+    let _workers = [(); 2].map(|()| {
+        let worker = socket(&context, zmq::REQ, "W");
+        worker.connect(&backend).unwrap();
+        worker.send("READY", 0).unwrap();
+        worker
+    });
+    let line = line_about(&program, "under its name");
+    assert!(
+        line.contains("WARN  worker W at ") && line.contains("another worker has connected"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_flood_of_faults_is_a_few_lines_and_their_number() {
     let directory = directory();
     let args = [&ANYWHERE[..], &["--max-waiting", "100000"]].concat();
