@@ -1,7 +1,12 @@
 #![no_main]
 
 #[path = "../../tests/sim/mod.rs"]
-#[expect(unreachable_pub, reason = "it is part of another crate as well")]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "it is part of another crate as well, which has more to do with it"
+)]
 mod sim;
 
 use sim::{Choices, Plan, World};
