@@ -1,20 +1,14 @@
 //! A load for one's own queue.
 
-use interop::{Place, Transport};
+use interop::Place;
 use serde_json::Value;
 
 use crate::support::{Program, run, text};
 
-fn serve(place: &Place) -> (Program, [String; 2]) {
-    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
-    let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
-    (Program::serve(place.directory(), &args).0, endpoints)
-}
-
 #[test]
 fn each_request_that_is_due_is_sent_and_its_time_told() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let args = [
         "bench",
         "--frontend",
@@ -40,7 +34,7 @@ fn each_request_that_is_due_is_sent_and_its_time_told() {
 #[test]
 fn clients_that_ask_as_fast_as_they_can_are_shown_in_words() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let args = [
         "bench",
         "--frontend",
@@ -76,7 +70,7 @@ fn clients_that_ask_as_fast_as_they_can_are_shown_in_words() {
 #[test]
 fn requests_that_nobody_answers_are_told_of_and_a_failure() {
     let place = Place::new();
-    let (_queue, [frontend, _]) = serve(&place);
+    let (_queue, [frontend, _]) = Program::serve_at(&place, &[]);
     let args = [
         "bench",
         "--frontend",

@@ -3,17 +3,10 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
-use interop::{Place, Transport, socket};
+use interop::{Place, socket};
 
 use super::{ANYWHERE, directory};
 use crate::support::Program;
-
-/// A queue that tells all of its connections, and its frontend and backend.
-fn serve(place: &Place, options: &[&str]) -> (Program, [String; 2]) {
-    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
-    let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
-    (Program::serve(place.directory(), &[&args, options].concat()).0, endpoints)
-}
 
 /// The next line that is about something.
 fn line_about(program: &Program, what: &str) -> String {
@@ -28,7 +21,7 @@ fn line_about(program: &Program, what: &str) -> String {
 #[test]
 fn the_life_of_a_connection_is_told_at_debug_and_only_there() {
     let place = Place::new();
-    let (program, [frontend, _]) = serve(&place, &["--log-level", "debug"]);
+    let (program, [frontend, _]) = Program::serve_at(&place, &["--log-level", "debug"]);
     let context = zmq::Context::new();
     let client = socket(&context, zmq::REQ, "C");
     client.connect(&frontend).unwrap();
@@ -42,7 +35,7 @@ fn the_life_of_a_connection_is_told_at_debug_and_only_there() {
     );
 
     let place = Place::new();
-    let (program, [frontend, _]) = serve(&place, &[]);
+    let (program, [frontend, _]) = Program::serve_at(&place, &[]);
     let client = socket(&context, zmq::DEALER, "D");
     client.connect(&frontend).unwrap();
     client.send("no empty frame", 0).unwrap();
@@ -53,7 +46,7 @@ fn the_life_of_a_connection_is_told_at_debug_and_only_there() {
 #[test]
 fn json_has_a_line_for_each_event_with_who_where_and_why() {
     let place = Place::new();
-    let (program, [frontend, _]) = serve(&place, &["--log", "json"]);
+    let (program, [frontend, _]) = Program::serve_at(&place, &["--log", "json"]);
     let context = zmq::Context::new();
     let client = socket(&context, zmq::DEALER, "D");
     client.connect(&frontend).unwrap();
@@ -70,7 +63,7 @@ fn json_has_a_line_for_each_event_with_who_where_and_why() {
 #[test]
 fn who_does_not_get_through_the_handshake_is_told_of_with_the_reason() {
     let place = Place::new();
-    let (program, [frontend, _]) = serve(&place, &[]);
+    let (program, [frontend, _]) = Program::serve_at(&place, &[]);
     let context = zmq::Context::new();
     let publisher = socket(&context, zmq::PUB, "");
     publisher.connect(&frontend).unwrap();
@@ -85,7 +78,7 @@ fn who_does_not_get_through_the_handshake_is_told_of_with_the_reason() {
 #[test]
 fn two_workers_under_one_name_are_told_of() {
     let place = Place::new();
-    let (program, [_, backend]) = serve(&place, &[]);
+    let (program, [_, backend]) = Program::serve_at(&place, &[]);
     let context = zmq::Context::new();
     let _workers = [(); 2].map(|()| {
         let worker = socket(&context, zmq::REQ, "W");

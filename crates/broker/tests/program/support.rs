@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use interop::PATIENCE;
+use interop::{PATIENCE, Place, Transport};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A running `broker` whose output is read line by line.
@@ -39,6 +39,13 @@ impl Program {
                 None => return (program, endpoints),
             }
         }
+    }
+
+    /// `serve` at a place once it is ready, and its frontend and backend.
+    pub(crate) fn serve_at(place: &Place, options: &[&str]) -> (Self, [String; 2]) {
+        let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+        let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
+        (Self::serve(place.directory(), &[&args, options].concat()).0, endpoints)
     }
 
     /// The next line of standard output.

@@ -1,16 +1,9 @@
 //! Any program as a worker.
 
-use interop::{Place, Transport, request, socket};
+use interop::{Place, request, socket};
 use rustix::process::Signal;
 
 use crate::support::{Program, run, text};
-
-/// A queue, and its frontend and backend.
-fn serve(place: &Place, options: &[&str]) -> (Program, [String; 2]) {
-    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
-    let args = ["--frontend", &endpoints[0], "--backend", &endpoints[1]];
-    (Program::serve(place.directory(), &[&args, options].concat()).0, endpoints)
-}
 
 fn work(place: &Place, backend: &str, options: &[&str], script: &str) -> Program {
     let args = [&["work", "--connect", backend], options, &["--", "sh", "-c", script]].concat();
@@ -28,7 +21,7 @@ fn ask(frontend: &str, body: &str) -> String {
 #[test]
 fn a_program_reads_the_request_and_writes_the_reply() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let _work =
         work(&place, &backend, &[], r#"echo "$BROKER_REQUEST_FROM asks for $(tr a-z A-Z)""#);
     assert_eq!(ask(&frontend, "this"), "C asks for THIS");
@@ -40,7 +33,7 @@ fn a_program_reads_the_request_and_writes_the_reply() {
 #[test]
 fn what_is_written_may_be_large_and_need_not_be_read() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let body = vec![b'x'; 4 << 20];
     {
         let _work = work(&place, &backend, &[], "cat");
@@ -53,7 +46,7 @@ fn what_is_written_may_be_large_and_need_not_be_read() {
 #[test]
 fn several_work_at_a_time_each_under_a_name_of_its_own() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     // Each waits for the other.
     let script =
         "read name; touch $name; while ! [ -e one -a -e two ]; do sleep 0.01; done; echo done";
@@ -93,7 +86,7 @@ fn several_work_at_a_time_each_under_a_name_of_its_own() {
 #[test]
 fn a_request_whose_process_fails_goes_to_another_worker_or_its_client_is_told() {
     let place = Place::new();
-    let (_queue, [frontend, backend]) = serve(&place, &[]);
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     {
         // The second attempt finds what the first has left.
         let script = "[ -e tried ] && echo at last || { touch tried; exit 3; }";
@@ -114,7 +107,7 @@ fn a_request_whose_process_fails_goes_to_another_worker_or_its_client_is_told() 
 #[test]
 fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
     let place = Place::new();
-    let (queue, [frontend, backend]) = serve(&place, &[]);
+    let (queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let script = "touch begun; while ! [ -e end ]; do sleep 0.01; done; echo finished";
     let work = work(&place, &backend, &[], script);
     let context = zmq::Context::new();
