@@ -11,7 +11,7 @@ PYTHON ?= python3
 ZEROMQ ?= zeromq
 
 .DEFAULT_GOAL := help
-.PHONY: help check test sans-io no-c static fuzz peers chaos package bench instructions ci
+.PHONY: help check test sans-io no-c static release fuzz peers chaos package bench instructions ci
 
 help: ## List the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -37,6 +37,9 @@ no-c: ## Nothing that the crates are built from compiles or links C
 static: ## A broker without a dynamic library in it, tried out
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --release --locked -p broker --target $(HOST)
 	tests/static.sh $(STATIC)
+
+release: static ## The static program in an archive, with its checksum, in target/dist
+	deploy/release.sh $(STATIC) $(HOST) $(TARGET)/dist
 
 fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolchain
 	cd fuzz && for target in $(FUZZ); do \
@@ -64,4 +67,4 @@ bench: ## Half an hour against a hand-written loop and other libraries, into doc
 instructions: ## Instructions of a message and of a job against bench/instructions.txt; needs valgrind
 	cargo run --release --locked --manifest-path bench/Cargo.toml --bin instructions -- $(WRITE)
 
-ci: check test sans-io no-c static fuzz peers chaos package ## All of the above
+ci: check test sans-io no-c release fuzz peers chaos package ## All of the above
