@@ -61,6 +61,8 @@ pub(crate) fn start(format: Format, depth: Depth) {
     let builder = tracing_subscriber::fmt()
         .with_max_level(Level::from(depth))
         .with_writer(stderr)
+        // It would complain on standard error, and panic if that is closed.
+        .log_internal_errors(false)
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     let started = match format {
         Format::Text => {

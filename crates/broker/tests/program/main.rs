@@ -13,8 +13,10 @@ mod systemd;
 mod work;
 
 use std::collections::{HashMap, HashSet};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
+use interop::{Place, Transport};
 use rustix::process::Signal;
 use support::{Program, run, text, untimed};
 
@@ -246,18 +248,27 @@ fn messages_of_the_largest_size_pass_through_to_workers_and_back() {
 
 #[test]
 fn serve_goes_on_when_nobody_reads_what_it_says() {
-    let directory = directory();
-    let (mut program, endpoints) = Program::serve(directory.path(), &ANYWHERE);
-    program.close_output();
+    let place = Place::new();
+    let [frontend, backend] =
+        ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+    // Nobody has the other ends.
+    let [out, err] = [(); 2].map(|()| std::io::pipe().unwrap().1);
+    let mut queue = Command::new(env!("CARGO_BIN_EXE_broker"))
+        .args(["serve", "--frontend", &frontend, "--backend", &backend, "--log-level", "debug"])
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .unwrap();
     let context = zmq::Context::new();
     let dealer = interop::socket(&context, zmq::DEALER, "");
-    dealer.connect(&endpoints[0]).unwrap();
+    dealer.connect(&frontend).unwrap();
     for _ in 0..10 {
         dealer.send("no delimiter", 0).unwrap();
     }
-    let _worker = Program::start(directory.path(), &["worker", "--connect", &endpoints[1]]);
-    let output = run(directory.path(), &["request", "--connect", &endpoints[0], "x"]);
-    assert_eq!(text(&output.stdout), "x\n");
+    let _worker = interop::Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(interop::request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
+    queue.kill().unwrap();
+    queue.wait().unwrap();
 }
 
 #[test]

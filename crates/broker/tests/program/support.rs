@@ -63,11 +63,6 @@ impl Program {
         self.errors.recv_timeout(PATIENCE).expect("a line on standard error")
     }
 
-    /// Stops reading standard output and standard error: the next lines close their pipes.
-    pub(crate) fn close_output(&mut self) {
-        (self.lines, self.errors) = (channel().1, channel().1);
-    }
-
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
