@@ -19,7 +19,7 @@ use zmtp::Endpoint;
 use file::{Complaint, File};
 pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
-use values::{parse_period, parse_seconds, parse_size};
+use values::{parse_address, parse_period, parse_seconds, parse_size};
 
 use crate::output::fail;
 
@@ -46,7 +46,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Watch a queue at work in this one process: ten clients, three workers.
     Demo(Demo),
-    /// Send one request and print the reply, one frame a line.
+    /// Send one request and print the reply, one frame a line, in hexadecimal where it is not printable.
     Request(Request),
     /// Be a worker: say READY, answer requests, log them.
     Worker(Worker),
@@ -72,7 +72,7 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Status {
     /// Where it serves HTTP: what `serve --http` was given.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5580")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5580", value_parser = parse_address)]
     pub(crate) http: SocketAddr,
     /// For programs: what /status serves.
     #[arg(long)]

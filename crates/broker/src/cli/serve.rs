@@ -12,7 +12,7 @@ use zmtp::Endpoint;
 
 use crate::log::{Depth, Format};
 
-use super::values::{parse_period, parse_seconds, parse_size};
+use super::values::{parse_address, parse_period, parse_seconds, parse_size};
 
 /// The options, each of which can also be set in the environment, in capitals and with `BROKER_` in front
 /// (`BROKER_MAX_WAITING`), or in a file (`max-waiting = 1000`). The command line comes before the environment, and that before
@@ -55,7 +55,8 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     pub(crate) log_level: Depth,
     /// Serve /metrics, /status, /healthz and /readyz over HTTP here, read-only.
-    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5580")]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5580",
+          value_parser = parse_address)]
     pub(crate) http: Option<SocketAddr>,
     /// Names by which that may be asked for, besides `localhost` and addresses.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]

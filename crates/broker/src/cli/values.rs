@@ -1,6 +1,11 @@
 //! Values of options.
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "not an address and a port such as 127.0.0.1:5580")
+}
 
 pub(super) fn parse_size(text: &str) -> Result<usize, &'static str> {
     let (digits, shift) = match text.as_bytes().last() {

@@ -216,6 +216,12 @@ fn show(outcome: &Outcome) {
     if *unanswered > 0 {
         say(format_args!("not answered  {unanswered}"));
     }
+    if *answered == 0 {
+        return note("nobody has answered: is the queue there, and has it a worker?");
+    }
+    if let Some(wanted) = outcome.rate_wanted.filter(|&wanted| *rate < 0.95 * f64::from(wanted)) {
+        note(format_args!("the queue did not keep up with {wanted} a second"));
+    }
     let times = [
         ("median", outcome.p50),
         ("90 %", outcome.p90),

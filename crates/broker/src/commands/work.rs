@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::process::{ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,10 @@ impl fmt::Display for Failure {
 
 pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
+    if !is_there(program(&options)) {
+        // A request would be in vain.
+        return Err(format!("there is no program {}", program(&options).display()).into());
+    }
     let options = Arc::new(options);
     let (stop, stopped) = channel(false);
     let mut places = JoinSet::new();
@@ -146,6 +151,14 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
 
 fn program(options: &Work) -> &OsStr {
     options.command.first().map_or(OsStr::new(""), |program| program)
+}
+
+/// Whether a program is at a path, or on `PATH`.
+fn is_there(program: &OsStr) -> bool {
+    let is_path = program.as_bytes().contains(&b'/');
+    let paths = std::env::var_os("PATH").filter(|_| !is_path).unwrap_or_default();
+    let mut on_path = std::env::split_paths(&paths).map(|directory| directory.join(program));
+    if is_path { Path::new(program).exists() } else { on_path.any(|path| path.exists()) }
 }
 
 /// What a process makes of a request.

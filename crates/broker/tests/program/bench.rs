@@ -84,5 +84,6 @@ fn requests_that_nobody_answers_are_told_of_and_a_failure() {
     ];
     let output = run(place.directory(), &args);
     assert!(!output.status.success());
-    assert!(text(&output.stdout).contains("not answered  2\n"), "{output:?}");
+    assert_eq!(text(&output.stdout), "answered      0 in 0.00 s, 0 a second\nnot answered  2\n");
+    assert!(text(&output.stderr).contains("nobody has answered"), "{output:?}");
 }

@@ -122,13 +122,18 @@ fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
     std::fs::write(place.directory().join("end"), "").unwrap();
     assert_eq!(client.recv_string(0).unwrap().unwrap(), "finished");
     assert!(work.wait().success());
+    for program in ["./nowhere", "no-such-program-anywhere"] {
+        let output = run(place.directory(), &["work", "--connect", &backend, "--", program]);
+        let expected = format!("broker: there is no program {program}\n");
+        assert_eq!((text(&output.stderr), output.status.success()), (&*expected, false));
+    }
+    // It is there, and yet cannot be started.
+    std::fs::write(place.directory().join("text"), "").unwrap();
     client.send("y", 0).unwrap();
-    let output = run(place.directory(), &["work", "--connect", &backend, "--", "./nowhere"]);
+    let output = run(place.directory(), &["work", "--connect", &backend, "--", "./text"]);
     let said = text(&output.stderr);
     assert!(
-        said.ends_with(
-            "broker: ./nowhere cannot be started: No such file or directory (os error 2)\n"
-        ),
+        said.ends_with("broker: ./text cannot be started: Permission denied (os error 13)\n"),
         "{said}"
     );
     assert!(!output.status.success());
