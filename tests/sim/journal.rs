@@ -10,8 +10,6 @@ use super::world::Bug;
 #[derive(Debug, Default)]
 pub struct Journal {
     records: Vec<Record>,
-    /// Ends that are kept once they have been carried out.
-    ended: Vec<Record>,
     /// Records so far.
     count: u64,
 }
@@ -25,13 +23,8 @@ impl Journal {
             {
                 continue;
             }
-            let ends = matches!(record, Record::Ended { .. });
-            if ends { self.ended.push(record) } else { self.records.push(record) }
+            self.records.push(record);
         }
-    }
-
-    pub fn note_carried_out(&mut self) {
-        self.records.append(&mut self.ended);
     }
 
     pub fn replay(&self) -> Replay {
@@ -53,7 +46,6 @@ impl Journal {
 
     pub fn begin_anew(&mut self, records: Vec<Record>) {
         self.records = records;
-        self.ended.clear();
     }
 
     /// The first frames of the requests that have not ended.

@@ -356,7 +356,6 @@ impl World {
         for action in actions {
             self.carry_out(action);
         }
-        self.journal.note_carried_out();
     }
 
     /// Carries out what the queue wants, and checks that nothing is amiss.

@@ -19,12 +19,12 @@ const WORKERS: usize = 4;
 const SOCKETS: &str = "8";
 
 fn spawn(command: &mut Command) -> Child {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     child.unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
 fn peer(args: &[&str]) -> Child {
-    spawn(Command::new(env!("CARGO_BIN_EXE_chaos")).args(args).stderr(Stdio::inherit()))
+    spawn(Command::new(env!("CARGO_BIN_EXE_chaos")).args(args))
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -91,7 +91,8 @@ impl World {
                 .args(["--lease", "1", "--error-reply", "ERROR", "--dead-letters"])
                 .arg(self.letters())
                 .args(options)
-                .current_dir(self.place.directory()),
+                .current_dir(self.place.directory())
+                .stderr(Stdio::piped()),
         );
         let mut output = BufReader::new(broker.stdout.take().unwrap()).lines();
         assert!(output.any(|line| line.unwrap() == "ready"));

@@ -81,9 +81,9 @@ fn keep(journal: &mut Journal, first: u64, together: u64) -> Result<(), Box<dyn 
         }));
         journal.add(&Record::HandedOut { number, worker: worker.clone(), in_doubt: false });
     }
-    journal.write_urgent()?;
+    journal.write()?;
+    // That they have ended is written with the next ones.
     numbers.for_each(|number| journal.add(&Record::Ended { number }));
-    journal.note_carried_out();
     if journal.is_long() {
         journal.begin_anew(&[])?;
     }

@@ -59,7 +59,7 @@ pub enum Durability {
 ///
 /// What a [`Broker`](crate::Broker) has in its [journal](crate::Broker::with_journal) goes on after it was killed, for
 /// clients and workers that have names of their own. Who drives a [`Queue`](crate::Queue) otherwise adds its
-/// [records](crate::Queue::take_records) before its actions are carried out, and says when they have been.
+/// [records](crate::Queue::take_records) and writes them before its actions are carried out.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -68,11 +68,8 @@ pub struct Journal {
     /// Bytes in the file, and when it was begun.
     size: u64,
     begun_with: u64,
-    /// Encoded records that are not written yet, and whether something waits for that.
+    /// Encoded records that are not written yet.
     pending: Vec<u8>,
-    urgent: bool,
-    /// Requests that have ended in what is carried out next.
-    ended: Vec<u64>,
     /// Why it could not be written: it may end in half a record, behind which nothing can follow.
     failure: Option<JournalError>,
     _lock: File,
@@ -115,8 +112,6 @@ impl Journal {
             size: 0,
             begun_with: 0,
             pending: Vec::new(),
-            urgent: false,
-            ended: Vec::new(),
             failure: None,
             _lock: lock,
         };
@@ -138,35 +133,12 @@ impl Journal {
         self.durability == Durability::Fsync
     }
 
-    /// Takes a record, to be written. That a request has ended is so only after it was
-    /// [carried out](Self::note_carried_out).
+    /// Takes a record, to be written.
     pub fn add(&mut self, record: &Record) {
-        if let Record::Ended { number } = record {
-            self.ended.push(*number);
-        } else {
-            encode(record, &mut self.pending);
-            self.urgent = true;
-        }
+        encode(record, &mut self.pending);
     }
 
-    /// What has to be kept before the next actions are carried out is, if there is anything. This waits for the system, or
-    /// for the disk.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be written. A part of it may be, and nothing more is.
-    pub fn write_urgent(&mut self) -> Result<(), JournalError> {
-        if self.urgent { self.write() } else { Ok(()) }
-    }
-
-    /// All that follows from the records so far has been done.
-    pub fn note_carried_out(&mut self) {
-        for number in self.ended.drain(..) {
-            encode(&Record::Ended { number }, &mut self.pending);
-        }
-    }
-
-    /// Writes all there is, which is not urgent if it is only that requests have ended: if that is lost, they are asked again.
+    /// Writes what was added, before anything follows from it. This waits for the system, or for the disk.
     ///
     /// # Errors
     ///
@@ -179,14 +151,13 @@ impl Journal {
             return Ok(());
         }
         let mut written = self.file.write_all(&self.pending);
-        if self.urgent && self.waits_for_disk() {
+        if self.waits_for_disk() {
             written = written.and_then(|()| self.file.sync_data());
         }
         if let Err(error) = written {
             return Err(self.failure.insert(JournalError::io(&self.path, &error)).clone());
         }
         self.size += self.pending.len() as u64;
-        self.urgent = false;
         self.pending.clear();
         self.pending.shrink_to(BUFFER_KEPT);
         Ok(())

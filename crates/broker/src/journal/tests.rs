@@ -26,7 +26,6 @@ fn journal_of(records: &[Record]) -> (TempDir, Vec<u8>) {
     for record in records {
         journal.add(record);
     }
-    journal.note_carried_out();
     journal.write().unwrap();
     drop(journal);
     let bytes = std::fs::read(directory.path().join("journal")).unwrap();
@@ -96,7 +95,7 @@ fn what_is_added_behind_a_record_that_was_cut_off_is_read_again() {
     assert_eq!(open(&directory, &whole[..whole.len() - 1]).unwrap().0, [1]);
     let (mut journal, ..) = Journal::open(directory.path(), Durability::Os).unwrap();
     journal.add(&asked(3, "E", b"three"));
-    journal.write_urgent().unwrap();
+    journal.write().unwrap();
     drop(journal);
     let bytes = std::fs::read(directory.path().join("journal")).unwrap();
     assert_eq!(open(&directory, &bytes), Ok((vec![1, 3], 0)));
@@ -109,32 +108,12 @@ fn a_journal_that_could_not_be_written_is_not_written_further() {
     // A file that cannot be written stands for a disk that is full.
     journal.file = File::open(directory.path().join("journal")).unwrap();
     journal.add(&asked(1, "C", b"one"));
-    let error = journal.write_urgent().unwrap_err();
+    let error = journal.write().unwrap_err();
     journal.file = OpenOptions::new().append(true).open(directory.path().join("journal")).unwrap();
     assert_eq!(journal.write(), Err(error));
     journal.begin_anew(&[asked(2, "D", b"two")]).unwrap();
     journal.pending.clear();
     assert_eq!(journal.write(), Ok(()));
-}
-
-#[test]
-fn what_has_ended_is_kept_only_after_it_was_carried_out() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("journal");
-    let (mut journal, ..) = Journal::open(directory.path(), Durability::Os).unwrap();
-    journal.add(&asked(1, "C", b"one"));
-    journal.add(&Record::Ended { number: 1 });
-    journal.write_urgent().unwrap();
-    let before = std::fs::read(&path).unwrap();
-    assert_eq!(open(&tempfile::tempdir().unwrap(), &before), Ok((vec![1], 0)));
-    journal.note_carried_out();
-    journal.write_urgent().unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), before, "nothing waits for that");
-    journal.write().unwrap();
-    assert_eq!(
-        open(&tempfile::tempdir().unwrap(), &std::fs::read(&path).unwrap()),
-        Ok((vec![], 0))
-    );
 }
 
 #[test]
@@ -145,14 +124,14 @@ fn a_journal_that_has_grown_long_is_begun_anew_with_what_is_left() {
     let mut written = 0;
     while !journal.is_long() {
         journal.add(&asked(written, "C", &body));
-        journal.write_urgent().unwrap();
+        journal.write().unwrap();
         written += 1;
     }
     assert_eq!(written, LONG >> 20);
     let left = [asked(written, "C", b"left"), handed_out(written, "W")];
     journal.begin_anew(&left).unwrap();
     journal.add(&asked(written + 1, "D", b"more"));
-    journal.write_urgent().unwrap();
+    journal.write().unwrap();
     assert!(!journal.is_long());
     drop(journal);
     let bytes = std::fs::read(directory.path().join("journal")).unwrap();

@@ -57,8 +57,7 @@ impl Queue {
         self.records.get_or_insert_default();
     }
 
-    /// What is to be kept, in the order in which it has happened. That a request was asked or handed out is to be kept
-    /// before the next action is carried out, and that it has ended afterwards.
+    /// What is to be kept, in the order in which it has happened, before the next action is carried out.
     pub fn take_records(&mut self) -> impl Iterator<Item = Record> {
         self.records.iter_mut().flat_map(|records| records.drain(..))
     }

@@ -54,7 +54,6 @@ impl Broker {
     #[cold]
     pub(super) fn note_carried_out(&mut self) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        journal.note_carried_out();
         if journal.is_long() {
             journal.begin_anew(&self.queue.snapshot())?;
         }
@@ -66,6 +65,6 @@ impl Broker {
     pub(super) fn keep(&mut self) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         self.queue.take_records().for_each(|record| journal.add(&record));
-        Ok(journal.write_urgent()?)
+        Ok(journal.write()?)
     }
 }
