@@ -175,7 +175,7 @@ impl Broker {
             let drain = self.drain;
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
-            failure = drained.unwrap_or(Ok(())).and_then(|()| self.write_journal()).err();
+            failure = drained.unwrap_or(Ok(())).err();
         }
         let outcome = Outcome {
             waiting: self.queue.waiting(),
@@ -238,9 +238,6 @@ impl Broker {
         let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
         if backend.is_ready() || frontend.is_ready() {
             return Poll::Ready(Ok(()));
-        }
-        if self.journal.is_some() {
-            self.write_journal()?;
         }
         timer.poll(cx, self.queue.next_timeout()).map(Ok)
     }
@@ -331,7 +328,7 @@ impl Broker {
                 self.disconnect_full();
             }
             if self.journal.is_some() {
-                self.note_carried_out()?;
+                self.shorten_journal()?;
             }
             if !retry {
                 return Ok(());

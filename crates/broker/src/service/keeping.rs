@@ -45,14 +45,9 @@ impl Broker {
         }
     }
 
+    /// A journal that has grown long is begun anew.
     #[cold]
-    pub(super) fn write_journal(&mut self) -> Result<(), Failure> {
-        Ok(self.journal.as_mut().map_or(Ok(()), Journal::write)?)
-    }
-
-    /// What follows from all that is kept so far has been done.
-    #[cold]
-    pub(super) fn note_carried_out(&mut self) -> Result<(), Failure> {
+    pub(super) fn shorten_journal(&mut self) -> Result<(), Failure> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         if journal.is_long() {
             journal.begin_anew(&self.queue.snapshot())?;
