@@ -1,12 +1,12 @@
 //! The command line.
 
 mod file;
+mod running;
 mod serve;
 mod settings;
 mod values;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,9 +17,12 @@ use clap_complete::Shell;
 use zmtp::Endpoint;
 
 use file::{Complaint, File};
+#[cfg(feature = "top")]
+pub(crate) use running::Top;
+pub(crate) use running::{Controlled, OfWorker, Resubmit, Status, Tap};
 pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
-use values::{parse_address, parse_period, parse_seconds, parse_size};
+use values::{parse_period, parse_seconds, parse_size};
 
 use crate::output::fail;
 
@@ -42,8 +45,23 @@ pub(crate) enum Command {
         /// What `serve --config` is to read.
         file: PathBuf,
     },
-    /// Show what a queue is at that serves HTTP.
+    /// Show what a queue is at.
     Status(Status),
+    /// Show what a queue is at, in the terminal, each second anew.
+    #[cfg(feature = "top")]
+    Top(Top),
+    /// Show a message as it passes for each that a client or worker sends or is sent.
+    Tap(Tap),
+    /// Have a queue hand out no more requests until it is resumed.
+    Pause(Controlled),
+    /// Have a queue that was paused go on.
+    Resume(Controlled),
+    /// Have a queue end as SIGTERM does: once no request is in flight, or its drain limit is over.
+    Drain(Controlled),
+    /// Give a worker nothing more, once it has answered what it has, until it is released or connects again.
+    Quarantine(OfWorker),
+    /// Give a worker requests again, whether somebody kept it from that or its own faults.
+    Release(OfWorker),
     /// Watch a queue at work in this one process: ten clients, three workers.
     Demo(Demo),
     /// Send one request and print the reply, one frame a line, in hexadecimal where it is not printable.
@@ -67,16 +85,6 @@ pub(crate) enum Command {
     /// Look at requests that were given up, and send them again.
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Status {
-    /// Where it serves HTTP: what `serve --http` was given.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5580", value_parser = parse_address)]
-    pub(crate) http: SocketAddr,
-    /// For programs: what /status serves.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -209,24 +217,9 @@ pub(crate) enum DeadLetters {
         /// Its number in the list.
         number: u64,
     },
-    /// Send requests again, one after the other, print the replies, and note that in the file. An error reply of the queue
-    /// counts as one.
+    /// Have the queue that runs send requests of its file again, one after the other, print the replies, and note that in the
+    /// file. An error reply of the queue counts as one.
     Resubmit(Resubmit),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Resubmit {
-    /// What `serve --dead-letters` wrote.
-    pub(crate) file: PathBuf,
-    /// Their numbers in the list; all that have not been sent again if none is given.
-    pub(crate) numbers: Vec<u64>,
-    /// The frontend of a queue.
-    #[arg(long, value_name = "ENDPOINT")]
-    pub(crate) connect: Endpoint,
-    /// Give up after waiting this many seconds for a reply.
-    #[arg(long, value_name = "S", default_value = "60", allow_negative_numbers = true,
-          value_parser = parse_seconds)]
-    pub(crate) timeout: Duration,
 }
 
 /// What is to be done, and what the options of `serve` are where it has any; or the exit code once help or complaints have

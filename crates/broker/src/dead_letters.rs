@@ -13,6 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use broker::DeadLetter;
@@ -110,9 +111,38 @@ fn trouble(path: &Path, what: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("the dead letters in {}: {what}", path.display()))
 }
 
+/// A file that this queue writes. All of them are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Letters(Arc<Mutex<Writer>>);
+
+impl Letters {
+    /// Goes on with a file, or makes one.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self(Arc::new(Mutex::new(Writer::open(path)?))))
+    }
+
+    /// Returns the letter's number in the file.
+    pub(crate) fn add(&self, letter: &DeadLetter) -> io::Result<u64> {
+        self.writer().add(letter)
+    }
+
+    /// Notes that a letter has been sent again.
+    pub(crate) fn note_resubmitted(&self, number: u64) -> io::Result<()> {
+        self.writer().note_resubmitted(number)
+    }
+
+    pub(crate) fn read(&self) -> io::Result<Found> {
+        read(&self.writer().path)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Writes to a file of dead letters.
 #[derive(Debug)]
-pub(crate) struct Writer {
+struct Writer {
     path: PathBuf,
     file: File,
     last: u64,
@@ -121,14 +151,17 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Goes on with a file, or makes one. Only one at a time adds letters.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    /// Goes on with a file, or makes one, and keeps others from writing there.
+    fn open(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
         let mut file = opened.map_err(|error| trouble(path, error))?;
         let mode = file.metadata()?.permissions().mode() & 0o777;
         if mode & !MODE != 0 {
             let what = format!("others may read them (mode {mode:o}); `chmod 600` the file");
             return Err(trouble(path, what));
+        }
+        if file.try_lock().is_err() {
+            return Err(trouble(path, "another queue that runs writes there"));
         }
         let last = last_number(&file).map_err(|error| trouble(path, error))?;
         // What was cut off in the middle of a line does not spoil the next one.
@@ -140,16 +173,7 @@ impl Writer {
         Ok(Self { path: path.to_owned(), file, last, torn: end != *b"\n" })
     }
 
-    /// Keeps other queues from adding letters.
-    pub(crate) fn lock(self) -> io::Result<Self> {
-        match self.file.try_lock() {
-            Ok(()) => Ok(self),
-            Err(_) => Err(trouble(&self.path, "another queue that runs writes there")),
-        }
-    }
-
-    /// Returns the letter's number in the file.
-    pub(crate) fn add(&mut self, letter: &DeadLetter) -> io::Result<u64> {
+    fn add(&mut self, letter: &DeadLetter) -> io::Result<u64> {
         let (now, instant) = (SystemTime::now(), Instant::now());
         let at = |past: Instant| timestamp(now - instant.saturating_duration_since(past));
         let frames =
@@ -174,8 +198,7 @@ impl Writer {
         Ok(self.last)
     }
 
-    /// Notes that a letter has been sent again.
-    pub(crate) fn note_resubmitted(&mut self, number: u64) -> io::Result<()> {
+    fn note_resubmitted(&mut self, number: u64) -> io::Result<()> {
         self.write(&Line::Resubmitted { resubmitted: number, at: timestamp(SystemTime::now()) })
     }
 
@@ -205,16 +228,34 @@ fn last_number(file: &File) -> io::Result<u64> {
 
 /// What a file holds.
 #[derive(Debug, Default)]
-pub(crate) struct Letters {
+pub(crate) struct Found {
     pub(crate) letters: BTreeMap<u64, Letter>,
     /// Lines that are none, by number.
     pub(crate) bad_lines: Vec<usize>,
 }
 
+impl Found {
+    pub(crate) fn find(&self, number: u64) -> Result<&Letter, String> {
+        let count = self.letters.len();
+        let letter = self.letters.get(&number);
+        letter.ok_or_else(|| format!("there is no number {number} among {count} dead letters"))
+    }
+
+    /// Those of these numbers, or all that have not been sent again if there are none.
+    pub(crate) fn choose(mut self, numbers: &[u64]) -> Result<Vec<Letter>, String> {
+        if numbers.is_empty() {
+            self.letters.retain(|_, letter| letter.resubmitted.is_none());
+            return Ok(self.letters.into_values().collect());
+        }
+        numbers.iter().try_for_each(|&number| self.find(number).map(drop))?;
+        Ok(numbers.iter().filter_map(|number| self.letters.remove(number)).collect())
+    }
+}
+
 /// Reads a file of dead letters.
-pub(crate) fn read(path: &Path) -> io::Result<Letters> {
+pub(crate) fn read(path: &Path) -> io::Result<Found> {
     let file = File::open(path).map_err(|error| trouble(path, error))?;
-    let mut found = Letters::default();
+    let mut found = Found::default();
     for (i, line) in BufReader::new(file).split(b'\n').enumerate() {
         let line = line.map_err(|error| trouble(path, error))?;
         if line.is_empty() {

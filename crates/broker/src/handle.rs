@@ -6,26 +6,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::queue::{Policy, Status};
+use crate::service::Broker;
+use crate::tap::Tap;
 
 /// Orders that wait for the broker's turn.
 const ORDERS: usize = 16;
 
-/// What a broker is to do.
-#[derive(Debug)]
-pub(crate) enum Order {
-    SetPolicy(Box<Policy>),
-    TellStatus(oneshot::Sender<Status>),
-}
+/// What is to be done with a broker.
+pub(crate) type Order = Box<dyn FnOnce(&mut Broker) + Send>;
 
 /// Reaches a broker while it runs. All of them reach the same.
-#[derive(Clone, Debug)]
+///
+/// # Errors
+///
+/// Each method fails if the broker has ended.
+///
+/// # Cancel safety
+///
+/// If the future of a method is dropped before it is done, the broker may or may not have done it.
+#[derive(Clone)]
 pub struct Handle(Arc<Mailbox>);
 
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
 /// Orders on their way. The broker looks at one flag for each batch, where a channel would cost it as much as a message.
-#[derive(Debug)]
 struct Mailbox {
     /// There is an order.
     is_waiting: AtomicBool,
@@ -34,7 +46,7 @@ struct Mailbox {
     places: Semaphore,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inside {
     orders: VecDeque<Order>,
     broker: Option<Waker>,
@@ -67,12 +79,8 @@ impl Handle {
     /// # Errors
     ///
     /// If the broker has ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped before it is done, the policy is as it was.
     pub async fn set_policy(&self, policy: Policy) -> Result<(), Ended> {
-        self.send(Order::SetPolicy(Box::new(policy))).await
+        self.order(move |broker| broker.queue.set_policy(policy)).await
     }
 
     /// What the queue is at.
@@ -80,35 +88,87 @@ impl Handle {
     /// # Errors
     ///
     /// If the broker has ended.
-    ///
-    /// # Cancel safety
-    ///
-    /// If the future is dropped, nothing has happened.
     pub async fn status(&self) -> Result<Status, Ended> {
-        let (tell, told) = oneshot::channel();
-        self.send(Order::TellStatus(tell)).await?;
-        told.await.map_err(|_| Ended)
+        self.order(|broker| broker.queue.status()).await
     }
 
-    async fn send(&self, order: Order) -> Result<(), Ended> {
+    /// Hands out no more requests until it is [resumed](Self::resume). Those that workers have may be answered, and others
+    /// wait as they do while all workers are busy.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn pause(&self) -> Result<(), Ended> {
+        self.order(|broker| broker.queue.pause()).await
+    }
+
+    /// Goes on after a [pause](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn resume(&self) -> Result<(), Ended> {
+        self.order(|broker| broker.queue.resume()).await
+    }
+
+    /// Gives the workers of this name nothing more, once they have answered what they have, until they are
+    /// [released](Self::release) or connect again. Returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn quarantine(&self, worker: Bytes) -> Result<usize, Ended> {
+        self.order(move |broker| broker.queue.quarantine_worker(&worker)).await
+    }
+
+    /// Gives the workers of this name requests again, whether somebody [kept](Self::quarantine) them from that or their own
+    /// faults. Returns how many there are.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn release(&self, worker: Bytes) -> Result<usize, Ended> {
+        self.order(move |broker| broker.queue.release_worker(&worker)).await
+    }
+
+    /// Shows the messages of the peers of this name from now on, clients and workers, be they there or yet to come. A peer's
+    /// name is its routing id.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn tap(&self, peer: Bytes) -> Result<Tap, Ended> {
+        self.order(move |broker| broker.taps.open(peer)).await
+    }
+
+    /// Has the broker do this between two batches, and brings what comes of it.
+    async fn order<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Broker) -> T + Send + 'static,
+    ) -> Result<T, Ended> {
+        let (tell, told) = oneshot::channel();
         let place = self.0.places.acquire().await.map_err(|_| Ended)?;
-        let mut inside = self.0.inside();
-        if self.0.places.is_closed() {
-            return Err(Ended);
+        {
+            let mut inside = self.0.inside();
+            if self.0.places.is_closed() {
+                return Err(Ended);
+            }
+            // It is given back when the order is followed.
+            place.forget();
+            inside.orders.push_back(Box::new(|broker| {
+                // Who wanted to know may be gone.
+                let _ = tell.send(work(broker));
+            }));
+            self.0.is_waiting.store(true, Ordering::Release);
+            if let Some(broker) = &inside.broker {
+                broker.wake_by_ref();
+            }
         }
-        // It is given back when the order is followed.
-        place.forget();
-        inside.orders.push_back(order);
-        self.0.is_waiting.store(true, Ordering::Release);
-        if let Some(broker) = &inside.broker {
-            broker.wake_by_ref();
-        }
-        Ok(())
+        told.await.map_err(|_| Ended)
     }
 }
 
 /// The broker's end of its handles.
-#[derive(Debug)]
 pub(crate) struct Orders {
     mailbox: Arc<Mailbox>,
     /// Who is woken for the next order.

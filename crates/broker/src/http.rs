@@ -1,26 +1,35 @@
-//! [`Server`]: what a queue is at, over HTTP, for programs that watch it. Read-only.
+//! [`Server`]: what a queue is at, over HTTP: for whoever asks at an address, read-only, or for its owner at a [Unix
+//! socket](control), who may also tell it what to do.
+
+mod client;
+mod control;
+mod socket_file;
+mod view;
 
 use std::convert::Infallible;
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use broker::{Ended, Handle, Status};
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::connections::{Connections, Shared};
-use crate::metrics;
-use crate::status::Report;
+pub(crate) use client::Place;
+pub(crate) use control::Control;
+use socket_file::SocketFile;
+pub(crate) use view::View;
 
 /// Connections at a time; others wait to be accepted.
 const CONNECTIONS: usize = 64;
@@ -28,157 +37,167 @@ const CONNECTIONS: usize = 64;
 /// For a request to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For the queue to say what it is at. One that takes longer is not well.
-const ANSWER: Duration = Duration::from_secs(2);
-
 /// After an accept that failed for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves what a queue is at.
+/// A body may be a stream.
+type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
+
+/// Answers requests at one address.
 #[derive(Debug)]
 pub(crate) struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
-    context: Arc<Context>,
+    listener: Listener,
+    door: Arc<Door>,
 }
 
 #[derive(Debug)]
-struct Context {
-    started: Instant,
-    /// Names it may be asked for by.
-    hosts: Vec<String>,
-    broker: Handle,
-    connections: Shared,
+enum Listener {
+    Tcp(TcpListener, SocketAddr),
+    Unix(UnixListener, SocketFile),
+}
+
+/// Who asks, and for what.
+#[derive(Debug)]
+enum Door {
+    /// Anybody, by an address or one of these names.
+    Public(Vec<String>, View),
+    Owner(Control, View),
 }
 
 impl Server {
+    /// Serves what can be read at an address.
     pub(crate) async fn bind(
         address: SocketAddr,
         hosts: Vec<String>,
-        broker: Handle,
-        connections: Shared,
+        view: View,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
         })?;
         let address = listener.local_addr()?;
-        let context = Context { started: Instant::now(), hosts, broker, connections };
-        Ok(Self { listener, address, context: Arc::new(context) })
+        let door = Arc::new(Door::Public(hosts, view));
+        Ok(Self { listener: Listener::Tcp(listener, address), door })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// Serves the owner of this process at a path.
+    pub(crate) async fn bind_control(
+        path: &Path,
+        control: Control,
+        view: View,
+    ) -> io::Result<Self> {
+        let bound = socket_file::bind(path).await;
+        let (listener, file) = bound.map_err(|error| {
+            let what = format!("cannot be controlled at {}: {error}", path.display());
+            io::Error::new(error.kind(), what)
+        })?;
+        let door = Arc::new(Door::Owner(control, view));
+        Ok(Self { listener: Listener::Unix(listener, file), door })
     }
 
     /// Serves for ever.
     pub(crate) async fn run(self) {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         while let Ok(place) = places.clone().acquire_owned().await {
-            let Ok((stream, _)) = self.listener.accept().await else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
+            let accepted = match &self.listener {
+                Listener::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
+                    tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
+                }),
+                Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                    tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
+                }),
             };
-            let context = self.context.clone();
-            tokio::spawn(async move {
-                let service = service_fn(|request| {
-                    let context = context.clone();
-                    async move { Ok::<_, Infallible>(context.answer(&request).await) }
-                });
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(PATIENCE)
-                    .serve_connection(TokioIo::new(stream), service);
-                // Who asks in the wrong way has been told so.
-                let _ = connection.await;
-                drop(place);
-            });
+            if accepted.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
 
-type Answer = Response<Full<Bytes>>;
-
-impl Context {
-    async fn answer(&self, request: &Request<Incoming>) -> Answer {
-        if !self.is_meant(request.headers().get(HOST)) {
-            let text = "asked for by a name that is not this server's; `--http-host` allows more\n";
-            return plain(StatusCode::MISDIRECTED_REQUEST, text);
+/// Where that is.
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.listener {
+            Listener::Tcp(_, address) => write!(f, "http://{address}"),
+            Listener::Unix(_, file) => file.path().display().fmt(f),
         }
+    }
+}
+
+async fn serve(
+    stream: impl Read + Write + Unpin + 'static,
+    door: Arc<Door>,
+    _place: OwnedSemaphorePermit,
+) {
+    let service = service_fn(|request| {
+        let door = door.clone();
+        async move { Ok::<_, Infallible>(door.answer(&request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
+        .serve_connection(stream, service);
+    // Who asks in the wrong way has been told so.
+    let _ = connection.await;
+}
+
+impl Door {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        let (view, commands) = match self {
+            Self::Public(hosts, _) if !is_meant(hosts, request.headers().get(HOST)) => {
+                let text =
+                    "asked for by a name that is not this server's; `--http-host` allows more";
+                return plain(StatusCode::MISDIRECTED_REQUEST, text);
+            }
+            Self::Public(_, view) => (view, ""),
+            Self::Owner(control, view) => {
+                if let Some(answer) = control.answer(request).await {
+                    return answer;
+                }
+                (view, control::COMMANDS)
+            }
+        };
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this can only be read\n");
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this can only be read");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        match request.uri().path() {
-            "/metrics" => {
-                self.with_status(|status| {
-                    let text = metrics::text(status, Connections::read(&self.connections));
-                    answer(StatusCode::OK, metrics::CONTENT_TYPE, text)
-                })
-                .await
-            }
-            "/status" => {
-                self.with_status(|status| {
-                    let report = Report::new(&status, self.started.elapsed());
-                    match serde_json::to_string_pretty(&report) {
-                        Ok(text) => answer(StatusCode::OK, "application/json", text + "\n"),
-                        Err(error) => {
-                            plain(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
-                        }
-                    }
-                })
-                .await
-            }
-            "/healthz" => self.with_status(|_| plain(StatusCode::OK, "ok\n")).await,
-            "/readyz" => self.with_status(|status| ready(&status)).await,
-            path => {
-                let text =
-                    format!("{path} is not here; /metrics, /status, /healthz and /readyz are\n");
-                plain(StatusCode::NOT_FOUND, text)
-            }
+        if let Some(answer) = view.answer(request.uri()).await {
+            return answer;
         }
-    }
-
-    async fn with_status(&self, tell: impl FnOnce(Status) -> Answer) -> Answer {
-        match timeout(ANSWER, self.broker.status()).await {
-            Ok(Ok(status)) => tell(status),
-            Ok(Err(Ended)) => plain(StatusCode::SERVICE_UNAVAILABLE, "the queue has ended\n"),
-            Err(_) => plain(StatusCode::SERVICE_UNAVAILABLE, "the queue does not answer\n"),
-        }
-    }
-
-    /// A page that somebody else's name leads here is not to read what this says: only addresses and known names are asked
-    /// for.
-    fn is_meant(&self, host: Option<&HeaderValue>) -> bool {
-        let Some(host) = host.and_then(|host| host.to_str().ok()) else { return false };
-        if host.parse::<SocketAddr>().is_ok() {
-            return true;
-        }
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
-            || name.parse::<IpAddr>().is_ok();
-        is_address
-            || name.eq_ignore_ascii_case("localhost")
-            || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+        let (path, others) = (request.uri().path(), view::PATHS);
+        plain(StatusCode::NOT_FOUND, format!("{path} is not here; {others} are{commands}"))
     }
 }
 
-/// Whether requests are taken, and by how many workers.
-fn ready(status: &Status) -> Answer {
-    let workers = status.workers.len();
-    if status.draining {
-        return plain(StatusCode::SERVICE_UNAVAILABLE, format!("draining, {workers} workers\n"));
+/// A page that somebody else's name leads here is not to read what this says: only addresses and known names are asked
+/// for.
+fn is_meant(hosts: &[String], host: Option<&HeaderValue>) -> bool {
+    let Some(host) = host.and_then(|host| host.to_str().ok()) else { return false };
+    if host.parse::<SocketAddr>().is_ok() {
+        return true;
     }
-    plain(StatusCode::OK, format!("listening, {workers} workers\n"))
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let is_address =
+        host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() || name.parse::<IpAddr>().is_ok();
+    is_address
+        || name.eq_ignore_ascii_case("localhost")
+        || hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
+/// A value of a request's query.
+fn parameter<'a>(uri: &'a hyper::Uri, name: &str) -> Option<std::borrow::Cow<'a, str>> {
+    let mut pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// One sentence.
 fn plain(code: StatusCode, text: impl Into<String>) -> Answer {
-    answer(code, "text/plain; charset=utf-8", text.into())
+    answer(code, "text/plain; charset=utf-8", text.into() + "\n")
 }
 
-fn answer(code: StatusCode, content_type: &'static str, text: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
+fn answer(code: StatusCode, content_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(text.into()).boxed_unsync());
     *answer.status_mut() = code;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -43,16 +43,18 @@ mod queue;
 mod report;
 mod service;
 mod start_error;
+mod tap;
 mod timer;
 
 pub use config::{Config, backend_limits};
 pub use handle::{Ended, Handle};
 pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
-    Action, Asked, AtLimit, Cause, Counters, DeadLetter, Faults, GaveUp, Histogram, Loss,
-    OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times, Violation,
+    Action, Asked, AtLimit, Cause, ClientStatus, Counters, DeadLetter, Faults, GaveUp, Histogram,
+    Loss, OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times, Violation,
     WorkerState, WorkerStatus,
 };
 pub use report::{PeerChange, Report};
 pub use service::{Broker, Outcome};
 pub use start_error::StartError;
+pub use tap::{Excerpt, Passed, Tap};

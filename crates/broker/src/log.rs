@@ -14,12 +14,15 @@ use broker::{PeerChange, Report, Side};
 use clap::ValueEnum;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, layer::SubscriberExt};
 use zmtp::{Monitor, MonitorEvent};
 
 use crate::connections::{Connections, Fate, Shared};
+use crate::faults;
 
 /// Whether there is a log. Before that, and in commands without one, lines go to standard error as they are.
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -57,22 +60,22 @@ impl From<Depth> for Level {
 }
 
 /// From now on there is a log.
-pub(crate) fn start(format: Format, depth: Depth) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(Level::from(depth))
+pub(crate) fn start(format: Format, depth: Depth, faults: faults::Shared) {
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
         // It would complain on standard error, and panic if that is closed.
         .log_internal_errors(false)
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
-    let started = match format {
-        Format::Text => {
-            tracing::subscriber::set_global_default(builder.event_format(Text).finish())
-        }
+    let depth = LevelFilter::from(Level::from(depth));
+    let layer = match format {
+        Format::Text => layer.event_format(Text).with_filter(depth).boxed(),
         Format::Json => {
-            let json = builder.json().flatten_event(true).with_target(false);
-            tracing::subscriber::set_global_default(json.finish())
+            layer.json().flatten_event(true).with_target(false).with_filter(depth).boxed()
         }
     };
+    let started = tracing::subscriber::set_global_default(
+        tracing_subscriber::registry().with(layer).with(faults::Keep(faults)),
+    );
     STARTED.store(started.is_ok(), Ordering::Relaxed);
 }
 

@@ -9,12 +9,16 @@
 )]
 
 mod cli;
+mod client;
 mod commands;
 mod connections;
 mod dead_letters;
+mod faults;
+mod history;
 mod http;
 mod log;
 mod metrics;
+mod names;
 mod output;
 mod signals;
 mod status;

@@ -77,6 +77,7 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
         ("waiting_bytes", "Bytes of requests that wait", whole(status.waiting_bytes)),
         ("in_flight", "Requests that a worker has", whole(status.in_flight)),
         ("clients", "Clients that are connected", whole(status.clients)),
+        ("paused", "1 if no requests are handed out until that is resumed", status.paused.into()),
         ("draining", "1 if no more requests are handed out", status.draining.into()),
         (
             "holding",
@@ -87,7 +88,7 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
         let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(metric)?;
     }
-    let oldest = status.oldest.map_or(0.0, |age| age.as_secs_f64());
+    let oldest = status.oldest().map_or(0.0, |age| age.as_secs_f64());
     let help = "How long the first request that waits has";
     let metric =
         encoder.encode_descriptor("oldest_waiting_seconds", help, None, MetricType::Gauge)?;

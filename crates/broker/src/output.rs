@@ -47,3 +47,49 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
+
+/// A frame as a line of text: in hexadecimal, after `0x`, unless it is printable UTF-8.
+pub(crate) fn line(frame: &[u8]) -> String {
+    match std::str::from_utf8(frame) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => format!("0x{}", hex(frame)),
+    }
+}
+
+/// A frame that may be longer than what there is of it: as a line of text, with its size where that says more.
+pub(crate) fn excerpt(start: &[u8], size: usize) -> String {
+    if size == 0 {
+        return "(empty)".to_owned();
+    }
+    if start.len() == size {
+        return line(start);
+    }
+    // A character may be cut in two.
+    let whole = match std::str::from_utf8(start) {
+        Err(error) if error.error_len().is_none() => start.get(..error.valid_up_to()),
+        _ => None,
+    };
+    format!("{}... ({size} bytes)", line(whole.unwrap_or(start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_shown_as_text_where_they_are_text() {
+        assert_eq!(line(b"OK from PROCESSOR-0"), "OK from PROCESSOR-0");
+        assert_eq!(line("grün".as_bytes()), "grün");
+        assert_eq!(line(b""), "");
+        assert_eq!(line(b"a\nb"), "0x610a62");
+        assert_eq!(line(b"\xFF\x00"), "0xff00");
+    }
+
+    #[test]
+    fn of_a_long_frame_the_beginning_is_shown_and_how_long_it_is() {
+        assert_eq!(excerpt(b"", 0), "(empty)");
+        assert_eq!(excerpt(b"whole", 5), "whole");
+        assert_eq!(excerpt("gr\u{fc}n".as_bytes().get(..3).unwrap(), 5), "gr... (5 bytes)");
+        assert_eq!(excerpt(b"\xFF\0", 100), "0xff00... (100 bytes)");
+    }
+}

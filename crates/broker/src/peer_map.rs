@@ -45,6 +45,10 @@ impl<T> PeerMap<T> {
         self.0.iter_mut().flatten().map(|(_, value)| value)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (PeerId, &mut T)> {
+        self.0.iter_mut().flatten().map(|(id, value)| (*id, value))
+    }
+
     pub(crate) fn remove(&mut self, id: PeerId) -> Option<T> {
         let place = self.0.get_mut(id.index())?;
         let (_, value) = place.take_if(|(of, _)| *of == id)?;

@@ -39,6 +39,7 @@ mod request;
 mod returning;
 mod room;
 mod status;
+mod steering;
 mod times;
 mod workers;
 
@@ -56,13 +57,14 @@ pub use record::{Asked, Record};
 pub use replay::Replay;
 pub use request::{Cause, DeadLetter, GaveUp, Loss};
 pub use returning::Restored;
-pub use status::{Status, WorkerState, WorkerStatus};
+pub use status::{ClientStatus, Status, WorkerState, WorkerStatus};
 pub use times::{Histogram, Times};
 
 use clients::{Clients, Pushed};
 use envelope::split_envelope;
 use request::Request;
 use returning::Returning;
+use steering::Mode;
 use workers::Workers;
 
 /// How long a peer that is back is silent before it is taken for waiting: a worker for a request, a client for its reply.
@@ -97,7 +99,7 @@ pub struct Queue {
     records: Option<Vec<Record>>,
     /// How long requests took, if anybody looks.
     times: Option<Box<Times>>,
-    draining: bool,
+    mode: Mode,
     holds: bool,
 }
 
@@ -120,7 +122,7 @@ impl Queue {
             returning: None,
             records: None,
             times: None,
-            draining: false,
+            mode: Mode::Open,
             holds: false,
         }
     }
@@ -195,6 +197,7 @@ impl Queue {
             return;
         };
         self.counters.requests += 1;
+        self.counters.request_bytes += message.wire_size() as u64;
         self.number += 1;
         let most = match self.policy.at_limit {
             AtLimit::Wait => usize::MAX,
@@ -277,11 +280,6 @@ impl Queue {
         self.policy = policy;
     }
 
-    /// Hands out no more requests; those that run may be answered.
-    pub fn drain(&mut self) {
-        self.draining = true;
-    }
-
     /// The next thing to do.
     #[inline]
     pub fn next_action(&mut self) -> Option<Action> {
@@ -322,7 +320,7 @@ impl Queue {
     /// Gives waiting requests to idle workers while there are both.
     #[inline]
     fn dispatch(&mut self) {
-        while !self.draining
+        while self.mode == Mode::Open
             && self.workers.idle() > 0
             && let Some(mut request) = self.clients.next()
         {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use zmtp::{LeaveReason, Peer, PeerId, Router};
+use zmtp::{LeaveReason, Peer};
 
 use crate::queue::{Side, Violation};
 
@@ -84,15 +84,7 @@ impl fmt::Debug for Reports {
 }
 
 impl Reports {
-    pub(crate) fn add(&mut self, socket: &Router, side: Side, id: PeerId, violation: Violation) {
-        if self.report.is_some()
-            && let Some(peer) = socket.peer(id)
-        {
-            self.add_peer(&peer, side, violation);
-        }
-    }
-
-    pub(crate) fn add_peer(&mut self, peer: &Peer, side: Side, violation: Violation) {
+    pub(crate) fn add(&mut self, peer: &Peer, side: Side, violation: Violation) {
         let Some(report) = &self.report else { return };
         if self.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
             self.since = Some(Instant::now());

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{BindError, Endpoint, LeaveReason, Monitor, PeerEvent, PeerId, Router};
+use zmtp::{BindError, Endpoint, LeaveReason, Message, Monitor, PeerEvent, PeerId, Router};
 
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::handle::{Handle, Order, Orders};
+use crate::handle::{Handle, Orders};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Action, Counters, DeadLetter, Queue, Side, Violation};
 use crate::report::{PeerChange, Report, Reports};
 use crate::start_error::StartError;
+use crate::tap::Taps;
 use crate::timer::{Timer, now};
 
 /// Events taken from a socket before what follows from them is carried out.
@@ -43,7 +44,7 @@ pub struct Broker {
     backend: Router,
     frontend_endpoints: Vec<Endpoint>,
     backend_endpoints: Vec<Endpoint>,
-    queue: Queue,
+    pub(crate) queue: Queue,
     /// Requests are left in the frontend, because too many wait.
     holds: bool,
     drain: Duration,
@@ -54,6 +55,7 @@ pub struct Broker {
     events: (Vec<PeerEvent>, Vec<PeerEvent>),
     batch: Batch,
     reports: Reports,
+    pub(crate) taps: Taps,
     dead_letters: OnDeadLetter,
 }
 
@@ -101,6 +103,7 @@ impl Broker {
             events: (Vec::new(), Vec::new()),
             batch: Batch::default(),
             reports: Reports::default(),
+            taps: Taps::default(),
             dead_letters: Box::new(|_| {}),
         })
     }
@@ -233,6 +236,7 @@ impl Broker {
     ) -> Poll<Result<(), Failure>> {
         if self.orders.as_mut().is_some_and(|orders| orders.poll_waiting(cx)) {
             self.follow_orders();
+            return Poll::Ready(Ok(()));
         }
         let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
@@ -244,21 +248,20 @@ impl Broker {
 
     #[cold]
     fn follow_orders(&mut self) {
+        self.queue.set_time(now());
         while let Some(order) = self.orders.as_mut().and_then(Orders::next) {
-            match order {
-                Order::SetPolicy(policy) => self.queue.set_policy(*policy),
-                Order::TellStatus(tell) => {
-                    self.queue.set_time(now());
-                    // Who has asked may be gone.
-                    let _ = tell.send(self.queue.status());
-                }
-            }
+            order(self);
         }
     }
 
     fn queue_backend(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
+            PeerEvent::Message(worker, message) => {
+                if !self.taps.is_empty() {
+                    self.show(Side::Backend, worker, false, &message);
+                }
+                self.queue.worker_message(worker, message);
+            }
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
@@ -267,7 +270,7 @@ impl Broker {
             PeerEvent::Left(worker, reason) => {
                 if reason == LeaveReason::Replaced {
                     self.queue.count_violation(Violation::Replaced);
-                    self.reports.add_peer(&worker, Side::Backend, Violation::Replaced);
+                    self.reports.add(&worker, Side::Backend, Violation::Replaced);
                 }
                 self.reports.add_change(Side::Backend, &worker, Some(&reason));
                 self.queue.worker_left(worker.id, &reason);
@@ -278,7 +281,12 @@ impl Broker {
 
     fn queue_frontend(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Message(client, message) => self.queue.client_message(client, message),
+            PeerEvent::Message(client, message) => {
+                if !self.taps.is_empty() {
+                    self.show(Side::Frontend, client, false, &message);
+                }
+                self.queue.client_message(client, message);
+            }
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
@@ -287,7 +295,7 @@ impl Broker {
             PeerEvent::Left(client, reason) => {
                 if reason == LeaveReason::WriteTimeout {
                     self.queue.count_violation(Violation::NotReading);
-                    self.reports.add_peer(&client, Side::Frontend, Violation::NotReading);
+                    self.reports.add(&client, Side::Frontend, Violation::NotReading);
                 }
                 self.reports.add_change(Side::Frontend, &client, Some(&reason));
                 self.queue.client_left(client.id);
@@ -302,9 +310,15 @@ impl Broker {
             while let Some(action) = self.queue.next_action() {
                 match action {
                     Action::Dispatch(worker, message) => {
+                        if !self.taps.is_empty() {
+                            self.show(Side::Backend, worker, true, &message);
+                        }
                         self.batch.requests.push((worker, message));
                     }
                     Action::Reply(client, message) => {
+                        if !self.taps.is_empty() {
+                            self.show(Side::Frontend, client, true, &message);
+                        }
                         self.batch.replies.push((client, message));
                         self.batch.released.push(client);
                     }
@@ -312,11 +326,9 @@ impl Broker {
                     Action::GiveUp(letter) => (self.dead_letters)(&letter),
                     Action::LookAt(client) => self.look_at(client),
                     Action::Report(side, peer, violation) => {
-                        let socket = match side {
-                            Side::Frontend => &self.frontend,
-                            Side::Backend => &self.backend,
-                        };
-                        self.reports.add(socket, side, peer, violation);
+                        if let Some(peer) = self.socket(side).peer(peer) {
+                            self.reports.add(&peer, side, violation);
+                        }
                     }
                 }
             }
@@ -336,6 +348,20 @@ impl Broker {
         }
     }
 
+    fn socket(&self, side: Side) -> &Router {
+        match side {
+            Side::Frontend => &self.frontend,
+            Side::Backend => &self.backend,
+        }
+    }
+
+    #[cold]
+    fn show(&mut self, side: Side, peer: PeerId, sent: bool, message: &Message) {
+        if let Some(peer) = self.socket(side).peer(peer) {
+            self.taps.show(side, &peer.routing_id, sent, message);
+        }
+    }
+
     #[cold]
     fn look_at(&mut self, client: PeerId) {
         if self.frontend.has_unread(client) {
@@ -349,7 +375,9 @@ impl Broker {
     fn disconnect_full(&mut self) {
         for client in self.batch.full.drain(..) {
             self.queue.count_violation(Violation::NotReading);
-            self.reports.add(&self.frontend, Side::Frontend, client, Violation::NotReading);
+            if let Some(peer) = self.frontend.peer(client) {
+                self.reports.add(&peer, Side::Frontend, Violation::NotReading);
+            }
             self.frontend.disconnect_peer(client);
         }
     }

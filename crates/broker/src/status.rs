@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use broker::{Counters, Histogram, Status, WorkerStatus};
+use broker::{ClientStatus, Counters, Histogram, Status, WorkerStatus};
 use serde::{Deserialize, Serialize};
+
+use crate::faults::Fault;
+use crate::names;
 
 /// What a queue is at. Times are in seconds.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Report {
     pub(crate) version: String,
     pub(crate) up: f64,
-    /// No more requests are handed out.
+    /// No requests are handed out for now, or no more.
+    pub(crate) paused: bool,
     pub(crate) draining: bool,
     /// Requests are left with their clients, for too many wait.
     pub(crate) holding: bool,
@@ -24,6 +28,8 @@ pub(crate) struct Report {
     /// What peers did wrong, and why workers brought no reply.
     pub(crate) violations: BTreeMap<String, u64>,
     pub(crate) losses: BTreeMap<String, u64>,
+    /// What the log last warned of, the latest first.
+    pub(crate) recent: Vec<Fault>,
     /// From the arrival of a request until a worker has it, and from then until its reply is passed on.
     pub(crate) waited: Option<Times>,
     pub(crate) served: Option<Times>,
@@ -37,6 +43,14 @@ pub(crate) struct Waiting {
     pub(crate) delayed: usize,
     /// How long the first of them has.
     pub(crate) oldest: Option<f64>,
+    /// The clients that have longest.
+    pub(crate) longest: Vec<Client>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Client {
+    pub(crate) name: String,
+    pub(crate) waits: f64,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -60,20 +74,22 @@ pub(crate) struct Times {
 }
 
 impl Report {
-    pub(crate) fn new(status: &Status, up: Duration) -> Self {
+    pub(crate) fn new(status: &Status, up: Duration, recent: Vec<Fault>) -> Self {
         let seconds = |time: Duration| time.as_secs_f64();
         let violations = status.faults.violations.iter();
         let losses = status.faults.losses.iter();
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             up: seconds(up),
+            paused: status.paused,
             draining: status.draining,
             holding: status.holds,
             waiting: Waiting {
                 requests: status.waiting,
                 bytes: status.waiting_bytes,
                 delayed: status.delayed,
-                oldest: status.oldest.map(seconds),
+                oldest: status.oldest().map(seconds),
+                longest: status.longest.iter().map(Client::new).collect(),
             },
             in_flight: status.in_flight,
             clients: status.clients,
@@ -85,19 +101,37 @@ impl Report {
                 .map(|(kind, &count)| (kind.as_str().to_owned(), count))
                 .collect(),
             losses: losses.map(|(cause, &count)| (cause.as_str().to_owned(), count)).collect(),
+            recent,
             waited: status.times.as_ref().map(|times| Times::new(&times.waited)),
             served: status.times.as_ref().map(|times| Times::new(&times.served)),
         }
     }
 }
 
+impl Report {
+    /// Whether requests are taken and handed out, in a word.
+    pub(crate) fn state(&self) -> &'static str {
+        match self {
+            Self { draining: true, .. } => "draining",
+            Self { paused: true, .. } => "paused",
+            Self { holding: true, .. } => "full",
+            _ => "open",
+        }
+    }
+}
+
+impl Client {
+    fn new(client: &ClientStatus) -> Self {
+        Self { name: names::show(&client.name), waits: client.waits.as_secs_f64() }
+    }
+}
+
 impl Worker {
     fn new(worker: &WorkerStatus) -> Self {
-        let text = |bytes: &bytes::Bytes| bytes.escape_ascii().to_string();
         Self {
-            name: text(&worker.name),
+            name: names::show(&worker.name),
             state: worker.state.as_str().to_owned(),
-            client: worker.client.as_ref().map(text),
+            client: worker.client.as_deref().map(names::show),
             since: worker.since.map(|time| time.as_secs_f64()),
             strikes: worker.strikes,
         }
@@ -119,10 +153,12 @@ impl Times {
 }
 
 /// What has happened, each with what it says.
-pub(crate) fn counts(counters: &Counters) -> [(&'static str, &'static str, u64); 13] {
+pub(crate) fn counts(counters: &Counters) -> [(&'static str, &'static str, u64); 15] {
     let Counters {
         requests,
+        request_bytes,
         replies,
+        reply_bytes,
         given_up,
         dropped,
         rejected,
@@ -138,7 +174,9 @@ pub(crate) fn counts(counters: &Counters) -> [(&'static str, &'static str, u64);
     } = *counters;
     [
         ("requests", "Requests received", requests),
+        ("request_bytes", "Bytes of requests received", request_bytes),
         ("replies", "Replies passed on", replies),
+        ("reply_bytes", "Bytes of replies passed on", reply_bytes),
         ("given_up", "Requests given up after they had cost too much", given_up),
         ("dropped", "Requests forgotten with their worker", dropped),
         ("rejected", "Requests for which there was no room", rejected),

@@ -12,6 +12,7 @@ use zmtp::Endpoint;
 
 use crate::log::{Depth, Format};
 
+use super::running::CONTROL;
 use super::values::{parse_address, parse_period, parse_seconds, parse_size};
 
 /// The options, each of which can also be set in the environment, in capitals and with `BROKER_` in front
@@ -54,13 +55,17 @@ pub(crate) struct Serve {
     /// How much is said: of each connection with `debug`.
     #[arg(long, value_name = "LEVEL", value_enum, default_value = "info")]
     pub(crate) log_level: Depth,
-    /// Serve /metrics, /status, /healthz and /readyz over HTTP here, read-only.
+    /// Serve a page, /metrics, /status, /history, /healthz and /readyz over HTTP here, read-only.
     #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:5580",
           value_parser = parse_address)]
     pub(crate) http: Option<SocketAddr>,
     /// Names by which that may be asked for, besides `localhost` and addresses.
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pub(crate) http_host: Vec<String>,
+    /// Be told what to do over a Unix socket at this path, which only this user can connect to: by `broker pause`, `resume`,
+    /// `drain`, `quarantine`, `release`, `tap` and `dead-letters resubmit`.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = CONTROL)]
+    pub(crate) control: Option<PathBuf>,
     #[command(flatten)]
     losses: Losses,
     #[command(flatten)]

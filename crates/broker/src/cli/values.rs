@@ -7,6 +7,11 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "not an address and a port such as 127.0.0.1:5580")
 }
 
+/// An address, or the URL of it.
+pub(super) fn parse_http(text: &str) -> Result<SocketAddr, &'static str> {
+    parse_address(text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/'))
+}
+
 pub(super) fn parse_size(text: &str) -> Result<usize, &'static str> {
     let (digits, shift) = match text.as_bytes().last() {
         Some(b'K') => (text.trim_end_matches('K'), 10),

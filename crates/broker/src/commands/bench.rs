@@ -18,6 +18,7 @@ use zmtp::{Endpoint, Message, ReqError};
 
 use super::worker::{Job, ready};
 use crate::cli::Bench;
+use crate::client;
 use crate::output::{note, say};
 use crate::signals::Signals;
 
@@ -118,7 +119,7 @@ async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Answers each request with itself, at once.
 async fn work(backend: Endpoint) -> Result<(), String> {
-    let mut req = super::req(String::new(), &backend).map_err(|error| error.to_string())?;
+    let mut req = client::req(String::new(), &backend)?;
     let mut next = ready();
     loop {
         let job = match req.request(next).await {
@@ -137,7 +138,7 @@ async fn ask(
     size: usize,
     patience: Duration,
 ) -> Result<(), String> {
-    let connect = || super::req(String::new(), &frontend).map_err(|error| error.to_string());
+    let connect = || client::req(String::new(), &frontend);
     let body = bytes::Bytes::from(vec![b'x'; size]);
     let mut req = connect()?;
     loop {

@@ -4,12 +4,12 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use zmtp::Message;
+use hyper::Method;
 
 use crate::cli::{DeadLetters, Resubmit};
-use crate::dead_letters::{Frame, Letter, Letters, Writer, read};
+use crate::dead_letters::{Found, Letter, read};
+use crate::http::Place;
 use crate::output::{note, say};
-use crate::signals::Signals;
 
 /// Characters of a request in the list.
 const SHORT: usize = 40;
@@ -17,13 +17,13 @@ const SHORT: usize = 40;
 pub(crate) async fn run(command: DeadLetters) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         DeadLetters::List { file } => list(&load(&file)?),
-        DeadLetters::Show { file, number } => show(find(&load(&file)?, number)?),
+        DeadLetters::Show { file, number } => show(load(&file)?.find(number)?),
         DeadLetters::Resubmit(options) => return resubmit(options).await,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(file: &Path) -> Result<Letters, Box<dyn Error>> {
+fn load(file: &Path) -> Result<Found, Box<dyn Error>> {
     let found = read(file)?;
     for line in &found.bad_lines {
         note(format_args!("line {line} of {} is not a dead letter", file.display()));
@@ -31,13 +31,7 @@ fn load(file: &Path) -> Result<Letters, Box<dyn Error>> {
     Ok(found)
 }
 
-fn find(found: &Letters, number: u64) -> Result<&Letter, String> {
-    let count = found.letters.len();
-    let letter = found.letters.get(&number);
-    letter.ok_or_else(|| format!("there is no number {number} among {count} dead letters"))
-}
-
-fn list(found: &Letters) {
+fn list(found: &Found) {
     if found.letters.is_empty() {
         return note("no request was given up");
     }
@@ -86,31 +80,19 @@ fn show(letter: &Letter) {
     }
 }
 
+/// Has the queue that writes the file send requests again, and prints what comes of each as it comes.
 async fn resubmit(options: Resubmit) -> Result<ExitCode, Box<dyn Error>> {
-    let Resubmit { file, numbers, connect, timeout: patience } = options;
-    let found = load(&file)?;
-    let numbers = if numbers.is_empty() {
-        let open = found.letters.values().filter(|letter| letter.resubmitted.is_none());
-        open.map(|letter| letter.number).collect()
-    } else {
-        numbers
-    };
-    // Nothing is sent if not all of them are there.
-    let letters = numbers.iter().map(|&number| find(&found, number));
-    let letters = letters.collect::<Result<Vec<_>, _>>()?;
-    let mut writer = Writer::open(&file)?;
-    let mut signals = Signals::catch()?;
-    for letter in letters {
-        let number = letter.number;
-        let frames: Option<Vec<_>> = letter.request.iter().map(Frame::bytes).collect();
-        let frames =
-            frames.ok_or_else(|| format!("number {number} has a frame that is not hexadecimal"))?;
-        let request = Message::copy_from(&frames);
-        let reply = super::ask(String::new(), &connect, request, patience, &mut signals).await;
-        let reply = reply.map_err(|error| format!("number {number}: {error}"))?;
-        writer.note_resubmitted(number)?;
-        let parts: Vec<_> = reply.parts().map(super::line).collect();
-        say(format_args!("{number}: {}", parts.join(" | ")));
+    let Resubmit { numbers, timeout, at } = options;
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("timeout", &timeout.as_secs_f64().to_string());
+    for number in numbers {
+        query.append_pair("number", &number.to_string());
+    }
+    let place = Place::Control(at.control);
+    let path = format!("/resubmit?{}", query.finish());
+    let mut reply = place.ask(Method::POST, &path).await?;
+    while let Some(line) = reply.next().await {
+        say(String::from_utf8_lossy(&line?).trim_end());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,8 @@ use zmtp::{Endpoint, Message, ReqError};
 
 use super::worker::{Job, ready};
 use crate::cli::Demo;
-use crate::output::{note, say};
+use crate::client;
+use crate::output::{line, note, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
@@ -56,17 +57,17 @@ pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Asks for one to three seconds of work.
 async fn client(name: String, frontend: Endpoint) -> Result<(), String> {
-    let mut req = super::req(name.clone(), &frontend).map_err(|error| error.to_string())?;
+    let mut req = client::req(name.clone(), &frontend)?;
     let request = Message::from(fastrand::u8(1..=3).to_string());
     let reply = req.request(request).await.map_err(|error| error.to_string())?;
-    say(format_args!("{name:>11}: REP {:>2}", super::line(reply.part(0).unwrap_or_default())));
+    say(format_args!("{name:>11}: REP {:>2}", line(reply.part(0).unwrap_or_default())));
     req.close().await;
     Ok(())
 }
 
 /// Sleeps for as many seconds as it is asked for, again and again.
 async fn worker(name: String, backend: Endpoint) -> Result<(), String> {
-    let mut req = super::req(name.clone(), &backend).map_err(|error| error.to_string())?;
+    let mut req = client::req(name.clone(), &backend)?;
     let mut next = ready();
     loop {
         let job = match req.request(next).await {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use zmtp::Message;
 
 use crate::cli::Request;
-use crate::output::say;
+use crate::client;
+use crate::output::{line, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
@@ -15,9 +16,12 @@ pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let request = Message::copy_from(&frames);
     let patience = timeout.unwrap_or(Duration::MAX);
-    let reply = super::ask(identity, &connect, request, patience, &mut signals).await?;
+    let reply = tokio::select! {
+        reply = client::ask(identity, &connect, request, patience) => reply?,
+        () = signals.next() => return Err("interrupted before there was a reply".into()),
+    };
     for part in &reply {
-        say(super::line(part));
+        say(line(part));
     }
     Ok(ExitCode::SUCCESS)
 }

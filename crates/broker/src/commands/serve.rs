@@ -1,17 +1,22 @@
 //! `broker serve`
 
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use broker::{Broker, Config, Counters, DeadLetter, Journal, Restored, Side};
+use broker::{Broker, Config, Counters, DeadLetter, Journal, Outcome, Restored, Side};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::Notify;
 use zmtp::Endpoint;
 
 use super::reload;
 use crate::cli::{Serve, Setting};
-use crate::connections::{Connections, Fate, Shared};
-use crate::dead_letters::Writer;
-use crate::http::Server;
+use crate::connections::{self, Connections, Fate};
+use crate::dead_letters::Letters;
+use crate::faults;
+use crate::history;
+use crate::http::{Control, Server, View};
 use crate::log;
 use crate::output::{note, say, warn};
 use crate::signals::{self, Signals};
@@ -26,59 +31,45 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let hangup = signals::hangup()?;
-    log::start(options.log, options.log_level);
+    let faults = faults::Shared::default();
+    log::start(options.log, options.log_level, faults.clone());
     for endpoint in options.frontend.iter().chain(&options.backend) {
         warn_if_remote(endpoint);
     }
-    let mut dead_letters =
-        options.dead_letters.as_deref().map(|path| Writer::open(path)?.lock()).transpose()?;
+    let letters = options.dead_letters.as_deref().map(Letters::open).transpose()?;
     let start = &options.start;
     let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
     let journal = journal.transpose()?;
     let keeps = journal.is_some();
-    let connections = Shared::default();
-    let joined = connections.clone();
+    let connections = connections::Shared::default();
     let policy = options.policy();
-    let mut broker = Broker::bind(Config {
+    let broker = Broker::bind(Config {
         policy: policy.clone(),
         max_connections: max_connections(raise_descriptor_limit()),
-        frontend: options.frontend,
-        backend: options.backend,
+        frontend: options.frontend.clone(),
+        backend: options.backend.clone(),
         max_message_size: options.max_message_size,
         read_ahead: options.read_ahead.into(),
         heartbeat: options.heartbeat,
         drain: options.drain,
-    })
-    .await?
-    .on_report(log::tell_of_report)
-    .on_peer_change(move |change| {
-        if change.left.is_none() {
-            Connections::note(&joined, change.side, Fate::Joined);
-        }
-        log::tell_of_change(change);
-    })
-    .on_dead_letter(move |letter| warn(given_up(letter, dead_letters.as_mut())));
+    });
+    let mut broker = tell(broker.await?, connections.clone(), letters.clone());
     if let Some((journal, replay, cut_off)) = journal {
         let restored;
         (broker, restored) = broker.with_journal(journal, replay)?;
         tell_of_restored(&restored, cut_off);
     }
     tokio::spawn(reload::at_each(hangup, broker.handle(), policy, settings));
-    for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
-        tokio::spawn(log::follow(monitor, side, connections.clone()));
+    for (side, endpoints) in [("frontend", broker.frontend()), ("backend", broker.backend())] {
+        for endpoint in endpoints {
+            say(format_args!("{side} {endpoint}"));
+        }
     }
-    for endpoint in broker.frontend() {
-        say(format_args!("frontend {endpoint}"));
-    }
-    for endpoint in broker.backend() {
-        say(format_args!("backend {endpoint}"));
-    }
-    if let Some(address) = options.http {
+    let drain = Arc::new(Notify::new());
+    if options.http.is_some() || options.control.is_some() {
         broker = broker.with_times();
-        let server = Server::bind(address, options.http_host, broker.handle(), connections.clone());
-        let server = server.await?;
-        say(format_args!("http http://{}", server.address()));
-        tokio::spawn(server.run());
+        let view = View::of(broker.handle(), connections, faults);
+        open_doors(&options, &mut broker, &view, &drain, letters).await?;
     }
     say("ready");
     systemd::tell_ready();
@@ -91,7 +82,10 @@ pub(crate) async fn run(
         let _ = stopped.await;
     }));
     let ask = async {
-        signals.next().await;
+        tokio::select! {
+            () = signals.next() => {}
+            () = drain.notified() => {}
+        }
         note("stopping once no request is in flight; a second signal stops at once");
         systemd::tell_stopping();
         let _ = stop.send(());
@@ -100,17 +94,63 @@ pub(crate) async fn run(
     tokio::select! {
         outcome = run => {
             let outcome = outcome?;
-            let left = outcome.waiting + outcome.in_flight;
-            if left > 0 {
-                let kept = if keeps { ", which the journal keeps" } else { "" };
-                note(format_args!("stopped with {} requests waiting and {} in flight{kept}",
-                    outcome.waiting, outcome.in_flight));
-            }
-            note(summary(&outcome.counters));
+            tell_of_end(&outcome, keeps);
             outcome.failure.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
         }
         () = ask => Err("stopped at once".into()),
     }
+}
+
+/// Has the broker tell of what happens.
+fn tell(broker: Broker, connections: connections::Shared, letters: Option<Letters>) -> Broker {
+    for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
+        tokio::spawn(log::follow(monitor, side, connections.clone()));
+    }
+    broker
+        .on_report(log::tell_of_report)
+        .on_peer_change(move |change| {
+            if change.left.is_none() {
+                Connections::note(&connections, change.side, Fate::Joined);
+            }
+            log::tell_of_change(change);
+        })
+        .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
+}
+
+/// Serves what can be seen of the queue and what it can be told, where that is wanted.
+async fn open_doors(
+    options: &Serve,
+    broker: &mut Broker,
+    view: &View,
+    drain: &Arc<Notify>,
+    letters: Option<Letters>,
+) -> io::Result<()> {
+    tokio::spawn(history::keep(view.history.clone(), broker.handle()));
+    if let Some(address) = options.http {
+        let server = Server::bind(address, options.http_host.clone(), view.clone()).await?;
+        say(format_args!("http {server}"));
+        tokio::spawn(server.run());
+    }
+    if let (Some(path), Some(frontend)) = (&options.control, broker.frontend().first()) {
+        let (broker, drain, frontend) = (view.broker.clone(), drain.clone(), frontend.clone());
+        let control = Control { broker, drain, letters, frontend };
+        let server = Server::bind_control(path, control, view.clone()).await?;
+        say(format_args!("control {server}"));
+        tokio::spawn(server.run());
+    }
+    Ok(())
+}
+
+/// What is left, and what became of all.
+fn tell_of_end(outcome: &Outcome, keeps: bool) {
+    if outcome.waiting + outcome.in_flight > 0 {
+        let kept = if keeps { ", which the journal keeps" } else { "" };
+        note(format_args!(
+            "stopped with {} requests waiting and {} in flight{kept}",
+            outcome.waiting, outcome.in_flight
+        ));
+    }
+    note(summary(&outcome.counters));
 }
 
 /// What became of all requests, leaving out what did not happen.
@@ -163,10 +203,10 @@ fn tell_of_restored(restored: &Restored, cut_off: u64) {
 }
 
 /// What there is to say of a request that was given up, once it is kept if it is to be.
-fn given_up(letter: &DeadLetter, dead_letters: Option<&mut Writer>) -> String {
+fn given_up(letter: &DeadLetter, letters: Option<&Letters>) -> String {
     let DeadLetter { number, client, reason, .. } = letter;
     let what = format!("gave up request {number} of client {}: {reason}", client.escape_ascii());
-    match dead_letters.map(|writer| writer.add(letter)) {
+    match letters.map(|letters| letters.add(letter)) {
         Some(Ok(number)) => format!("{what}; it is dead letter {number}"),
         Some(Err(error)) => format!("{what}, and it is lost: {error}"),
         None => what,

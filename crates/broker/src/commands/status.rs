@@ -2,25 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
-
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use crate::cli::Status;
 use crate::output::say;
 use crate::status::{Report, Times};
-
-/// For an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Counters that are shown if they are more than nothing, and what they are called.
 const RARE: [(&str, &str); 10] = [
@@ -37,49 +23,27 @@ const RARE: [(&str, &str); 10] = [
 ];
 
 pub(crate) async fn run(options: &Status) -> Result<ExitCode, Box<dyn Error>> {
-    let address = options.http;
-    let text = match timeout(PATIENCE, get(address)).await {
-        Ok(text) => text.map_err(|error| format!("no status from http://{address}: {error}"))?,
-        Err(_) => return Err(format!("no status from http://{address} in time").into()),
-    };
+    let place = options.at.place();
+    let text = place.get("/status").await?;
     if options.json {
-        say(text.trim_end());
+        say(text);
         return Ok(ExitCode::SUCCESS);
     }
-    let report = serde_json::from_str(&text).map_err(|error| {
-        format!("http://{address} does not serve the status of a queue: {error}")
-    })?;
+    let report = serde_json::from_str(&text);
+    let report = report.map_err(|error| format!("{place}: not the status of a queue: {error}"))?;
     say(show(&report).trim_end());
     Ok(ExitCode::SUCCESS)
-}
-
-/// What /status says.
-async fn get(address: SocketAddr) -> Result<String, Box<dyn Error>> {
-    let stream = TokioIo::new(TcpStream::connect(address).await?);
-    let (mut sender, connection) = http1::handshake(stream).await?;
-    tokio::spawn(connection);
-    let request = Request::get("/status").header(HOST, address.to_string());
-    let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
-    let code = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    let text = String::from_utf8_lossy(&body).into_owned();
-    if code == StatusCode::OK { Ok(text) } else { Err(format!("{code}: {}", text.trim()).into()) }
 }
 
 /// At one look.
 fn show(report: &Report) -> String {
     let count = |name: &str| report.counters.get(name).copied().unwrap_or(0);
     let mut text = String::new();
-    let state = match (report.draining, report.holding) {
-        (true, _) => "draining",
-        (_, true) => "full",
-        _ => "open",
-    };
     let mut line = |what: &str, value: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{what:<12}{value}");
     };
-    line("queue", format!("{state}, up for {}", time(report.up)));
+    line("queue", format!("{}, up for {}", report.state(), time(report.up)));
     let waiting = &report.waiting;
     let oldest =
         waiting.oldest.map_or(String::new(), |age| format!(", the first for {}", time(age)));

@@ -19,7 +19,8 @@ use zmtp::{Message, ReqError};
 
 use super::worker::{Job, ready, tell_of_connection};
 use crate::cli::{OnFailure, Work};
-use crate::output::{note, warn};
+use crate::client;
+use crate::output::{line, note, warn};
 use crate::signals::Signals;
 
 /// What the program finds the client's name under.
@@ -93,8 +94,7 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
     let shown = if name.is_empty() { "worker".to_owned() } else { name.clone() };
     let mut pause = FIRST_PAUSE;
     loop {
-        let mut req =
-            super::req(name.clone(), &options.connect).map_err(|error| error.to_string())?;
+        let mut req = client::req(name.clone(), &options.connect)?;
         let monitor = tokio::spawn(tell_of_connection(shown.clone(), req.monitor()));
         let mut next = ready();
         let failure = loop {
@@ -129,11 +129,7 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
         if let Failure::Start(_) = failure {
             return Err(format!("{} {failure}", program(&options).display()));
         }
-        warn(format_args!(
-            "{} {failure}, for {}",
-            program(&options).display(),
-            super::line(job.client())
-        ));
+        warn(format_args!("{} {failure}, for {}", program(&options).display(), line(job.client())));
         if options.on_failure == OnFailure::Error {
             let reply = job.answer(&Message::from(&*options.error_reply));
             req.send(reply).await.map_err(|error| error.to_string())?;
@@ -186,7 +182,7 @@ async fn answer(options: &Work, job: &Job) -> Result<Message, Failure> {
 
 /// A name as the environment can have it.
 fn variable(name: &[u8]) -> Vec<u8> {
-    if name.contains(&0) { super::line(name).into_bytes() } else { name.to_vec() }
+    if name.contains(&0) { line(name).into_bytes() } else { name.to_vec() }
 }
 
 /// Writes the request and reads the reply, both at once, and waits for the end of the process.

@@ -9,7 +9,8 @@ use tokio::time::sleep;
 use zmtp::{Message, Monitor, MonitorEvent, Parts, ReqError};
 
 use crate::cli::Worker;
-use crate::output::{note, say};
+use crate::client;
+use crate::output::{line, note, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
@@ -18,7 +19,7 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
         "" => "worker".to_owned(),
         identity => identity.to_owned(),
     };
-    let mut req = super::req(options.identity, &options.connect)?;
+    let mut req = client::req(options.identity, &options.connect)?;
     tokio::spawn(tell_of_connection(name.clone(), req.monitor()));
     let mut answers = 0;
     let mut next = ready();
@@ -105,7 +106,7 @@ pub(super) struct Job {
 fn shortened(frame: &[u8]) -> String {
     match frame.get(..80) {
         Some(start) if frame.len() > 80 => format!("{}…", start.escape_ascii()),
-        _ => super::line(frame),
+        _ => line(frame),
     }
 }
 
@@ -139,7 +140,7 @@ impl Job {
     /// The line that the seed prints for each request.
     pub(super) fn log(&self, worker: &str) -> String {
         let frames: Vec<_> = self.request.parts().map(shortened).collect();
-        let (request, client) = (frames.join(" "), super::line(&self.client));
+        let (request, client) = (frames.join(" "), line(&self.client));
         format!("{worker:>11}: REQ {request:>2} from {client}")
     }
 

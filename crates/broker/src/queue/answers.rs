@@ -161,6 +161,7 @@ impl Queue {
         }
         if self.clients.want(&request) {
             self.counters.replies += 1;
+            self.counters.reply_bytes += reply.wire_size() as u64;
             if let Some(times) = &mut self.times {
                 times.served.record(self.micros - request.since);
             }

@@ -24,8 +24,12 @@ pub struct Faults {
 pub struct Counters {
     /// Requests received, and those that an earlier queue left.
     pub requests: u64,
+    /// Bytes of those that were received, as they were on the wire.
+    pub request_bytes: u64,
     /// Replies passed on to their clients.
     pub replies: u64,
+    /// Bytes of them.
+    pub reply_bytes: u64,
     /// Requests given up after they had cost too much.
     pub given_up: u64,
     /// Requests forgotten with their worker, as [`OnWorkerLoss::Drop`](crate::OnWorkerLoss::Drop) has it.

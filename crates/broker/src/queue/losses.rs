@@ -9,6 +9,7 @@ use super::Queue;
 use super::action::{Action, Side, Violation};
 use super::policy::OnWorkerLoss;
 use super::request::{Cause, DeadLetter, GaveUp, Loss, Request};
+use super::steering::Mode;
 use super::workers::Due;
 
 /// Before the second time that a request is put in line again; twice as long each time after that.
@@ -131,7 +132,7 @@ impl Queue {
         }
         while let Some(worker) = self.workers.next_silent(self.now) {
             match self.take_assigned(&self.workers.name(worker)) {
-                Some(request) if self.draining => self.requeue(request),
+                Some(request) if self.mode != Mode::Open => self.requeue(request),
                 Some(request) => self.hand_out_again(worker, request),
                 None => {
                     self.counters.adopted += 1;

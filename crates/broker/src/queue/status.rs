@@ -7,7 +7,12 @@ use zmtp::PeerId;
 
 use super::Queue;
 use super::counters::{Counters, Faults};
+use super::request::Request;
+use super::steering::Mode;
 use super::times::Times;
+
+/// Clients that are told of.
+const LONGEST: usize = 10;
 
 /// What a queue is at.
 #[derive(Clone, Debug)]
@@ -23,8 +28,8 @@ pub struct Status {
     pub waiting_bytes: usize,
     /// Those of them that wait for the end of a pause, or for a client of an earlier queue.
     pub delayed: usize,
-    /// How long the first of them has waited, if times are [kept](Queue::keep_times).
-    pub oldest: Option<Duration>,
+    /// Clients that have waited longest, at most ten, if times are [kept](Queue::keep_times).
+    pub longest: Vec<ClientStatus>,
     /// Requests that a worker has.
     pub in_flight: usize,
     /// Clients that are connected.
@@ -33,10 +38,22 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// Requests are left in their clients' connections, because too many wait.
     pub holds: bool,
+    /// No requests are handed out until the queue is [resumed](Queue::resume).
+    pub paused: bool,
     /// No more requests are handed out.
     pub draining: bool,
     /// How long requests took, if that is kept.
     pub times: Option<Times>,
+}
+
+/// A client that waits.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientStatus {
+    /// What it is called.
+    pub name: Bytes,
+    /// How long the first of its requests has waited.
+    pub waits: Duration,
 }
 
 /// What a worker is at.
@@ -69,7 +86,7 @@ pub enum WorkerState {
     Late,
     /// It has not said READY.
     Silent,
-    /// It gets nothing more until it connects again.
+    /// It gets nothing more until it connects again, or is [released](Queue::release_worker).
     Quarantined,
 }
 
@@ -101,23 +118,54 @@ impl Queue {
     #[must_use]
     pub fn status(&self) -> Status {
         let now = self.times.as_ref().map(|_| self.micros);
-        let age = |since| Duration::from_micros(self.micros - since);
         let restored = self.returning.iter().flat_map(|returning| returning.requests());
         let restored = restored.filter(|(_, worker)| worker.is_none()).map(|(request, _)| request);
-        let oldest = self.clients.requests().chain(restored).map(|request| request.since).min();
+        let waiting = self.clients.requests().chain(restored);
         Status {
             counters: self.counters,
             faults: self.faults.clone(),
             waiting: self.waiting(),
             waiting_bytes: self.clients.bytes(),
             delayed: self.delayed(),
-            oldest: oldest.map(age).filter(|_| self.times.is_some()),
+            longest: now.map(|now| longest(waiting, now)).unwrap_or_default(),
             in_flight: self.in_flight(),
             clients: self.clients.len(),
             workers: self.workers.status(now, self.policy.max_strikes),
             holds: self.holds,
-            draining: self.draining,
+            paused: self.mode == Mode::Paused,
+            draining: self.mode == Mode::Draining,
             times: self.times.as_deref().cloned(),
         }
     }
+}
+
+impl Status {
+    /// How long the first request has waited, if one waits and times are [kept](Queue::keep_times).
+    #[must_use]
+    pub fn oldest(&self) -> Option<Duration> {
+        self.longest.first().map(|client| client.waits)
+    }
+}
+
+/// The clients of these requests that have waited longest.
+fn longest<'a>(waiting: impl Iterator<Item = &'a Request>, now: u64) -> Vec<ClientStatus> {
+    let mut first: Vec<&Request> = Vec::new();
+    for request in waiting {
+        if first.get(LONGEST - 1).is_some_and(|last| last.since <= request.since) {
+            continue;
+        }
+        let of_client = |other: &&Request| other.client_name() == request.client_name();
+        let earlier = first.iter().find(|other| of_client(other));
+        if earlier.is_some_and(|earlier| earlier.since <= request.since) {
+            continue;
+        }
+        first.retain(|other| !of_client(other));
+        first.truncate(LONGEST - 1);
+        first.insert(first.partition_point(|other| other.since <= request.since), request);
+    }
+    let client = |request: &Request| ClientStatus {
+        name: Bytes::copy_from_slice(request.client_name()),
+        waits: Duration::from_micros(now - request.since),
+    };
+    first.into_iter().map(client).collect()
 }

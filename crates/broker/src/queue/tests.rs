@@ -768,6 +768,59 @@ fn messages_without_a_delimiter_or_a_body_are_reported() {
 }
 
 #[test]
+fn a_paused_queue_hands_out_nothing_until_it_is_resumed_unless_it_drains() {
+    let mut fixture = Fixture::with(2, 2);
+    fixture.client_sends(0, &["", "runs"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||runs"]);
+    fixture.queue.pause();
+    fixture.client_sends(1, &["", "waits"]);
+    fixture.worker_sends(0, &["", "C0", "", "reply"]);
+    assert_eq!(fixture.actions(), ["C0 <- |reply"]);
+    fixture.queue.resume();
+    assert_eq!(fixture.actions(), ["W1 <- |C1||waits"]);
+    fixture.queue.pause();
+    fixture.queue.drain();
+    fixture.queue.resume();
+    fixture.client_sends(0, &["", "too late"]);
+    assert_eq!(fixture.actions(), Vec::<String>::new());
+}
+
+#[test]
+fn a_worker_in_quarantine_finishes_what_it_has_and_is_passed_over() {
+    let mut fixture = Fixture::with(2, 2);
+    fixture.client_sends(0, &["", "runs"]);
+    let counts = [&b"W0"[..], b"W1", b"another"].map(|name| fixture.queue.quarantine_worker(name));
+    assert_eq!(counts, [1, 1, 0]);
+    fixture.worker_sends(0, &["", "C0", "", "reply"]);
+    fixture.client_sends(0, &["", "waits"]);
+    fixture.client_sends(1, &["", "waits"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||runs", "C0 <- |reply"]);
+    let workers = fixture.queue.status().workers;
+    assert!(workers.iter().all(|worker| worker.state == WorkerState::Quarantined));
+    // Whoever leaves and comes back is given requests again.
+    fixture.worker_leaves(1);
+    fixture.join_worker(1);
+    assert_eq!(fixture.actions(), ["W1 <- |C0||waits"]);
+    assert_eq!(fixture.queue.release_worker(b"W0"), 1);
+    assert_eq!(fixture.actions(), ["W0 <- |C1||waits"]);
+}
+
+#[test]
+fn the_clients_that_have_waited_longest_are_told_of_each_once() {
+    let mut fixture = Fixture::new(Policy::default());
+    fixture.queue.keep_times();
+    (0..3).for_each(|i| fixture.join_client(i, false));
+    for (i, after) in [(2, 3), (0, 2), (2, 1), (1, 1)] {
+        fixture.client_sends(i, &["", "waits"]);
+        fixture.wait(Duration::from_secs(after));
+    }
+    let status = fixture.queue.status();
+    let told = status.longest.iter().map(|client| (&client.name[..], client.waits.as_secs()));
+    assert_eq!(told.collect::<Vec<_>>(), [(&b"C2"[..], 7), (b"C0", 4), (b"C1", 1)]);
+    assert_eq!(status.oldest(), Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn a_draining_queue_hands_out_nothing_and_lets_replies_through() {
     let mut fixture = Fixture::with(2, 2);
     fixture.client_sends(0, &["", "x"]);

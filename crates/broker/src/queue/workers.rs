@@ -1,6 +1,7 @@
 //! Workers: who is idle and for how long, and who has which request.
 
 mod leases;
+mod quarantine;
 mod status;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -37,6 +38,8 @@ struct Worker {
     strikes: u32,
     /// It has to wait for an answer to whatever it sends: a REQ.
     lock_step: bool,
+    /// An operator wants it to have nothing more.
+    held: bool,
     /// What it may answer before what it has, if there is anything.
     doubt: Option<Box<Doubt>>,
     /// What it is called.
@@ -51,6 +54,8 @@ enum State {
     /// It has not said that it is ready, or gets nothing more.
     Silent,
     Idle,
+    /// It would be idle.
+    Held,
     Busy(Request),
     /// It owes the reply to a request that was taken from it; none if it may owe another as well.
     Late(Option<Owed>),
@@ -81,6 +86,7 @@ impl Workers {
             stack: Stack::default(),
             strikes: 0,
             lock_step,
+            held: false,
             doubt: None,
             name: name.clone(),
             until: None,
@@ -96,7 +102,7 @@ impl Workers {
             self.looks.remove(&(look, id));
         }
         match worker.state {
-            State::Silent | State::Late(_) => None,
+            State::Silent | State::Held | State::Late(_) => None,
             State::Idle => {
                 self.idle.retain(|&other| other != id);
                 None
@@ -114,8 +120,8 @@ impl Workers {
         let Some(worker) = self.by_id.get_mut(id) else { return Was::Silent };
         match std::mem::replace(&mut worker.state, State::Silent) {
             State::Silent => Was::Silent,
-            State::Idle => {
-                worker.state = State::Idle;
+            ready @ (State::Idle | State::Held) => {
+                worker.state = ready;
                 Was::Idle
             }
             State::Busy(request) => {
@@ -219,32 +225,17 @@ impl Workers {
         }
     }
 
-    /// Counts a message that a worker should not have sent. One too many, and it is no longer idle.
-    pub(super) fn strike(&mut self, id: PeerId, most: u32) -> bool {
-        let Some(worker) = self.by_id.get_mut(id) else { return false };
-        worker.strikes = worker.strikes.saturating_add(1);
-        if worker.strikes < most {
-            return false;
-        }
-        if matches!(worker.state, State::Idle) {
-            worker.state = State::Silent;
-            self.idle.retain(|&other| other != id);
-        }
-        true
-    }
-
-    /// Whether a worker gets nothing more.
-    pub(super) fn is_quarantined(&self, id: PeerId, most: u32) -> bool {
-        self.by_id.get(id).is_some_and(|worker| worker.strikes >= most)
-    }
-
     /// Puts a silent worker behind all that are idle.
     #[inline]
     pub(super) fn set_idle(&mut self, id: PeerId, stack: Stack) {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         if matches!(worker.state, State::Silent) {
-            worker.state = State::Idle;
             worker.stack = stack;
+            if worker.held {
+                worker.state = State::Held;
+                return;
+            }
+            worker.state = State::Idle;
             self.idle.push_back(id);
         }
     }

@@ -17,7 +17,9 @@ fn die_of_a_request(backend: &str, name: &str) {
 #[test]
 fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
     let directory = directory();
-    let args = [&ANYWHERE[..], &["--dead-letters", "letters", "--error-reply", "sorry"]].concat();
+    let args =
+        [&ANYWHERE[..], &["--dead-letters", "letters", "--error-reply", "sorry", "--control"]]
+            .concat();
     let (program, endpoints) = Program::serve(directory.path(), &args);
     let args =
         ["request", "--connect", &endpoints[0], "--identity", "ME", "poison", "of two frames"];
@@ -46,7 +48,7 @@ fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
 
     let worker = ["worker", "--connect", &endpoints[1], "--reply", "cured"];
     let _worker = Program::start(directory.path(), &worker);
-    let resubmit = ["dead-letters", "resubmit", "letters", "--connect", &endpoints[0]];
+    let resubmit = ["dead-letters", "resubmit"];
     let output = run(directory.path(), &resubmit);
     assert_eq!(text(&output.stdout), "1: cured\n", "{output:?}");
     let output = run(directory.path(), &["dead-letters", "list", "letters"]);

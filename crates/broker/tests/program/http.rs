@@ -100,7 +100,9 @@ fn metrics_and_status_say_the_same_of_what_has_happened_and_of_what_is() {
     );
     for (name, expected) in [
         ("broker_requests_total", 5.0),
+        ("broker_request_bytes_total", 29.0),
         ("broker_replies_total", 3.0),
+        ("broker_reply_bytes_total", 15.0),
         ("broker_waiting", 1.0),
         ("broker_in_flight", 1.0),
         ("broker_clients", 2.0),
@@ -164,7 +166,11 @@ fn it_can_only_be_read_and_only_under_its_own_name() {
     ] {
         assert_eq!(ask(&http, "GET /status", host).0, 421, "{host}");
     }
-    assert_eq!(ask(&http, "POST /status", &http), (405, "this can only be read\n".to_owned()));
+    for path in ["/status", "/pause", "/drain", "/quarantine?worker=W", "/resubmit"] {
+        let (code, body) = ask(&http, &format!("POST {path}"), &http);
+        assert_eq!((code, &*body), (405, "this can only be read\n"), "{path}");
+    }
+    assert_eq!(get(&http, "/tap?peer=W").0, 404);
     let (code, body) = get(&http, "/elsewhere");
     assert_eq!((code, body.starts_with("/elsewhere is not here")), (404, true));
     assert_eq!(ask(&http, "HEAD /metrics", &http), (200, String::new()));
@@ -185,7 +191,7 @@ fn a_queue_that_drains_is_healthy_and_not_ready() {
     let job = worker.recv_multipart(0).unwrap();
     program.signal(Signal::TERM);
     wait_for(&http, |status| status["draining"] == true);
-    assert_eq!(get(&http, "/readyz"), (503, "draining, 1 workers\n".to_owned()));
+    assert_eq!(get(&http, "/readyz"), (503, "draining, 1 worker\n".to_owned()));
     assert_eq!(get(&http, "/healthz").0, 200);
     worker.send_multipart(job, 0).unwrap();
     assert_eq!(client.recv_bytes(0).unwrap(), b"job");
@@ -214,7 +220,7 @@ fn the_terminal_shows_it_at_one_look_and_for_programs() {
     let status: Value = serde_json::from_str(text(&output.stdout)).unwrap();
     assert_eq!(status["workers"][0]["name"], "WORKER");
     let output = run(place.directory(), &["status", "--http", "127.0.0.1:1"]);
-    let expected = "broker: no status from http://127.0.0.1:1: Connection refused (os error 111)\n";
+    let expected = "broker: no queue at http://127.0.0.1:1: Connection refused (os error 111); `serve` with `--http` makes one\n";
     assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod control;
 mod dead_letters;
 mod http;
 mod journal;

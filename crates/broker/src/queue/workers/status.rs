@@ -48,6 +48,7 @@ impl Worker {
         let state = match &self.state {
             State::Idle => WorkerState::Idle,
             State::Busy(_) => WorkerState::Busy,
+            State::Held => WorkerState::Quarantined,
             _ if self.strikes >= max_strikes => WorkerState::Quarantined,
             State::Late(_) => WorkerState::Late,
             State::Silent => WorkerState::Silent,

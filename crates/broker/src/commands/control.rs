@@ -1,0 +1,47 @@
+//! Commands that tell a queue what to do over its control socket, each in one sentence.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use form_urlencoded::Serializer;
+use hyper::Method;
+
+use crate::cli::{Controlled, OfWorker, Tap};
+use crate::http::Place;
+use crate::output::say;
+use crate::signals::Signals;
+
+/// Has the queue do something, and prints what it says of that.
+pub(crate) async fn run(at: Controlled, path: &str) -> Result<ExitCode, Box<dyn Error>> {
+    let reply = Place::Control(at.control).ask(Method::POST, path).await?;
+    say(reply.text().await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has the queue do something with a worker.
+pub(crate) async fn with_worker(of: OfWorker, path: &str) -> Result<ExitCode, Box<dyn Error>> {
+    run(of.at, &with(path, "worker", &of.worker)).await
+}
+
+/// Prints the messages of a peer as they pass, until a signal.
+pub(crate) async fn tap(options: Tap) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::catch()?;
+    let path = with("/tap", "peer", &options.peer);
+    let mut reply = Place::Control(options.at.control).ask(Method::GET, &path).await?;
+    loop {
+        let line = tokio::select! {
+            line = reply.next() => line,
+            () = signals.next() => return Ok(ExitCode::SUCCESS),
+        };
+        match line {
+            Some(Ok(line)) => say(String::from_utf8_lossy(&line).trim_end()),
+            // Or it was killed.
+            None | Some(Err(_)) => return Err("the queue has ended".into()),
+        }
+    }
+}
+
+fn with(path: &str, key: &str, value: &str) -> String {
+    let query = Serializer::new(String::new()).append_pair(key, value).finish();
+    format!("{path}?{query}")
+}

@@ -1,0 +1,199 @@
+//! [`Control`]: what the owner of a queue may tell it to do, and what only the owner may see.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use broker::{Ended, Handle, Passed, Side, Tap};
+use bytes::Bytes;
+use futures::stream::unfold;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use tokio::sync::Notify;
+use zmtp::{Endpoint, Message};
+
+use super::{Answer, parameter, plain};
+use crate::client::ask;
+use crate::dead_letters::{self, Letter, Letters};
+use crate::names;
+use crate::output::{excerpt, line, note};
+
+pub(super) const COMMANDS: &str =
+    "; so are /pause, /resume, /drain, /quarantine, /release and /resubmit for POST, and /tap";
+
+/// What the owner of a queue can reach.
+#[derive(Debug)]
+pub(crate) struct Control {
+    pub(crate) broker: Handle,
+    /// Told when the queue is to drain and end.
+    pub(crate) drain: Arc<Notify>,
+    pub(crate) letters: Option<Letters>,
+    /// Where requests are sent again.
+    pub(crate) frontend: Endpoint,
+}
+
+impl Control {
+    /// None if this is not the owner's to ask for.
+    pub(super) async fn answer(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let uri = request.uri();
+        let answer = match (request.method(), uri.path()) {
+            (&Method::GET, "/tap") => self.tap(uri).await,
+            (&Method::POST, "/pause") => {
+                self.broker.pause().await.map(|()| done("paused: no request is handed out"))
+            }
+            (&Method::POST, "/resume") => {
+                self.broker.resume().await.map(|()| done("resumed: requests are handed out"))
+            }
+            (&Method::POST, "/drain") => {
+                self.drain.notify_one();
+                Ok(done("draining: the queue ends once no request is in flight"))
+            }
+            (&Method::POST, "/quarantine") => self.quarantine(uri).await,
+            (&Method::POST, "/release") => self.release(uri).await,
+            (&Method::POST, "/resubmit") => Ok(self.resubmit(uri)),
+            _ => return None,
+        };
+        let ended = |Ended| plain(StatusCode::SERVICE_UNAVAILABLE, "the queue has ended");
+        Some(answer.unwrap_or_else(ended))
+    }
+
+    async fn quarantine(&self, uri: &Uri) -> Result<Answer, Ended> {
+        let Some((shown, name)) = named(uri, "worker") else { return Ok(unnamed("worker")) };
+        Ok(match self.broker.quarantine(name).await? {
+            0 => no_worker(&shown),
+            _ => done(format!("worker {shown} gets nothing more until it is released")),
+        })
+    }
+
+    async fn release(&self, uri: &Uri) -> Result<Answer, Ended> {
+        let Some((shown, name)) = named(uri, "worker") else { return Ok(unnamed("worker")) };
+        Ok(match self.broker.release(name).await? {
+            0 => no_worker(&shown),
+            _ => done(format!("worker {shown} gets requests again")),
+        })
+    }
+
+    async fn tap(&self, uri: &Uri) -> Result<Answer, Ended> {
+        let Some((shown, name)) = named(uri, "peer") else { return Ok(unnamed("peer")) };
+        let tap = self.broker.tap(name).await?;
+        note(format_args!("messages of {shown} are shown"));
+        Ok(lines(tap, move |mut tap: Tap| {
+            let shown = shown.clone();
+            async move {
+                let passed = tap.recv().await?;
+                Some((tell(&shown, &passed), tap))
+            }
+        }))
+    }
+
+    /// Sends dead letters again, one after the other, until one brings no reply.
+    fn resubmit(&self, uri: &Uri) -> Answer {
+        let Some(letters) = self.letters.clone() else {
+            return plain(StatusCode::CONFLICT, "no dead letters are kept; `--dead-letters` does");
+        };
+        let chosen = letters.read().map_err(|error| error.to_string());
+        let chosen = match chosen.and_then(|found| found.choose(&numbers(uri))) {
+            Ok(chosen) => chosen,
+            Err(error) => return plain(StatusCode::NOT_FOUND, error),
+        };
+        let seconds = parameter(uri, "timeout").and_then(|seconds| seconds.parse().ok());
+        let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let patience = patience.unwrap_or(Duration::MAX);
+        let frontend = self.frontend.clone();
+        lines(chosen.into_iter(), move |mut chosen| {
+            let (frontend, letters) = (frontend.clone(), letters.clone());
+            async move {
+                let letter = chosen.next()?;
+                let number = letter.number;
+                match send_again(letter, &frontend, patience, &letters).await {
+                    Ok(reply) => Some((format!("{number}: {reply}"), chosen)),
+                    Err(error) => {
+                        let left = chosen.len();
+                        let text = format!("{number}: {error}; {left} more were not sent");
+                        Some((text, Vec::new().into_iter()))
+                    }
+                }
+            }
+        })
+    }
+}
+
+/// Returns the reply as a line.
+async fn send_again(
+    letter: Letter,
+    frontend: &Endpoint,
+    patience: Duration,
+    letters: &Letters,
+) -> Result<String, String> {
+    let frames: Option<Vec<_>> = letter.request.iter().map(dead_letters::Frame::bytes).collect();
+    let frames = frames.ok_or("a frame is not hexadecimal")?;
+    let reply = ask(String::new(), frontend, Message::copy_from(&frames), patience).await?;
+    letters.note_resubmitted(letter.number).map_err(|error| error.to_string())?;
+    note(format_args!("dead letter {} was sent again", letter.number));
+    Ok(reply.parts().map(line).collect::<Vec<_>>().join(" | "))
+}
+
+/// Peers are asked for by what is shown of them.
+fn named(uri: &Uri, what: &str) -> Option<(String, Bytes)> {
+    let shown = parameter(uri, what)?.into_owned();
+    let name = names::parse(&shown)?;
+    Some((shown, name))
+}
+
+fn unnamed(what: &str) -> Answer {
+    plain(StatusCode::BAD_REQUEST, format!("?{what}= is to be the name of one, as the log has it"))
+}
+
+fn no_worker(name: &str) -> Answer {
+    plain(StatusCode::NOT_FOUND, format!("no worker is called {name}; `broker status` lists all"))
+}
+
+fn numbers(uri: &Uri) -> Vec<u64> {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let numbers = pairs.filter(|(key, _)| key == "number");
+    numbers.filter_map(|(_, number)| number.parse().ok()).collect()
+}
+
+/// Says so in the log as well.
+fn done(text: impl Into<String>) -> Answer {
+    let text = text.into();
+    note(&text);
+    plain(StatusCode::OK, text)
+}
+
+/// Lines as they come.
+fn lines<S, F>(state: S, mut next: impl FnMut(S) -> F + Send + 'static) -> Answer
+where
+    S: Send + 'static,
+    F: Future<Output = Option<(String, S)>> + Send + 'static,
+{
+    let frames = unfold(state, move |state| {
+        let next = next(state);
+        async move {
+            let (line, state) = next.await?;
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line + "\n"))), state))
+        }
+    });
+    Response::new(StreamBody::new(frames).boxed_unsync())
+}
+
+/// A message that has passed, as a line.
+fn tell(name: &str, passed: &Passed) -> String {
+    let at = humantime::format_rfc3339_millis(SystemTime::now());
+    let missed = match passed.missed {
+        0 => String::new(),
+        missed => format!("{missed} messages were not shown, for they came too fast\n"),
+    };
+    let direction = if passed.sent { "to" } else { "from" };
+    let side = match passed.side {
+        Side::Frontend => "client",
+        Side::Backend => "worker",
+    };
+    let mut frames: Vec<_> =
+        passed.frames.iter().map(|frame| excerpt(&frame.start, frame.size)).collect();
+    if passed.more > 0 {
+        frames.push(format!("{} more frames", passed.more));
+    }
+    format!("{missed}{at} {direction} {side} {name}: {}", frames.join(" | "))
+}
