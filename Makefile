@@ -11,7 +11,7 @@ PYTHON ?= python3
 ZEROMQ ?= zeromq
 
 .DEFAULT_GOAL := help
-.PHONY: help check test sans-io no-c static release fuzz peers chaos package bench instructions ci
+.PHONY: help check test sans-io no-c static release fuzz peers pictures chaos package bench instructions ci
 
 help: ## List the recipes
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -46,10 +46,14 @@ fuzz: ## Each fuzz target for FUZZ_SECONDS; needs cargo-fuzz and a nightly toolc
 	  cargo +nightly fuzz run $$target -- -max_len=65536 -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
 
-peers: ## Tests with programs of other languages: Ruby, Python, Perl, PHP, JavaScript and C, and strace
+peers: ## Tests with other programs: Ruby, Python, Perl, PHP, JavaScript and C, strace, Chromium and a terminal
 	cargo build --release --locked -p broker
 	BROKER=$(TARGET)/release/broker PYTHON=$(PYTHON) ZEROMQ=$(ZEROMQ) \
-	  cargo test --locked -p interop --features peers --test peers --test languages
+	  cargo test --locked -p interop --features peers --test peers --test languages --test screens
+
+pictures: ## The pictures in docs, made by the tests of what they show; needs Chromium
+	cargo build --release --locked -p broker
+	BROKER=$(TARGET)/release/broker PICTURES=$(CURDIR)/docs cargo test --locked -p interop --features peers --test screens
 
 chaos: ## A minute in which libzmq peers of the program are killed and stopped under load
 	cargo build --release --locked -p broker

@@ -123,6 +123,10 @@ impl Screen {
     }
 
     fn draw_head(&self, frame: &mut Frame<'_>, area: Rect, report: &Report) {
+        if let Some(trouble) = &self.trouble {
+            let line = Line::from(format!("this is from before: {trouble}"));
+            return frame.render_widget(line.red().reversed(), area);
+        }
         let state = report.state();
         let colour = if state == "open" { Color::Green } else { Color::Yellow };
         let title = Line::from(vec![
@@ -131,13 +135,7 @@ impl Screen {
             Span::from(format!("  up for {}  {}", time(report.up), self.place)),
         ]);
         frame.render_widget(title, area);
-        let hint = match &self.trouble {
-            Some(trouble) => {
-                Line::from(format!(" {trouble}; this is from before ")).red().reversed()
-            }
-            None => Line::from("arrows scroll, q ends").dim(),
-        };
-        frame.render_widget(hint.right_aligned(), area);
+        frame.render_widget(Line::from("arrows scroll, q ends").dim().right_aligned(), area);
     }
 
     fn draw_now(&self, frame: &mut Frame<'_>, area: Rect, report: &Report) {
