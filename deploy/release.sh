@@ -9,11 +9,14 @@ version=$("$program" --version | cut -d ' ' -f 2)
 name=broker-$version-$target
 rm -rf "${directory:?}/$name"
 mkdir -p "$directory/$name/man" "$directory/$name/completions"
-cp "$program" "$here"/broker.toml "$here"/broker.service "$here"/alerts.yml "$here"/grafana.json \
+cp "$program" "$here"/broker.toml "$here"/broker{.service,.socket,-workers.socket} "$here"/alerts.yml "$here"/grafana.json \
     "$here"/../LICENSE-* "$here"/../docs/operating.md "$directory/$name/"
 "$program" man > "$directory/$name/man/broker.1"
 for command in $("$program" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | grep -v '^help$'); do
     "$program" man "$command" > "$directory/$name/man/broker-$command.1"
+done
+for command in list show resubmit; do
+    "$program" man dead-letters "$command" > "$directory/$name/man/broker-dead-letters-$command.1"
 done
 for shell in bash zsh fish; do
     "$program" completions "$shell" > "$directory/$name/completions/broker.$shell"

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use broker::{AtLimit, Broker, Config, GaveUp, Policy, Violation};
+use broker::{AtLimit, Config, GaveUp, Policy, Violation};
 use interop::{PATIENCE, Place, Transport, Worker, request, socket};
 use tokio::runtime::{Builder, Runtime};
 use zmq::{Context, Socket};
@@ -45,13 +45,13 @@ impl Queue {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (report, reports) = channel();
         let (keep, letters) = channel();
-        let broker = runtime.block_on(Broker::bind(self.config.clone())).unwrap();
-        let broker = broker
+        let builder = broker::Builder::from(self.config.clone())
             .on_report(move |who| drop(report.send((text(&who.routing_id), who.violation))))
             .on_dead_letter(move |letter| {
                 let body = text(letter.body.part(0).unwrap());
                 drop(keep.send((text(&letter.client), body, letter.reason)));
             });
+        let broker = runtime.block_on(builder.bind()).unwrap();
         runtime.spawn(broker.run(std::future::pending()));
         (self.runtime, self.reports, self.letters) = (Some(runtime), reports, letters);
     }

@@ -79,8 +79,8 @@ pub(crate) enum Command {
     },
     /// Print the manual page, or that of one command, for `man`.
     Man {
-        /// Of which command.
-        command: Option<String>,
+        /// Of which command, such as `serve` or `dead-letters list`.
+        command: Vec<String>,
     },
     /// Look at requests that were given up, and send them again.
     #[command(subcommand)]

@@ -66,18 +66,23 @@ enum Door {
 
 impl Server {
     /// Serves what can be read at an address.
-    pub(crate) async fn bind(
-        address: SocketAddr,
+    pub(crate) fn bind(address: SocketAddr, hosts: Vec<String>, view: View) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address).map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
+        })?;
+        Self::on(listener, hosts, view)
+    }
+
+    /// Serves what can be read where somebody listens already.
+    pub(crate) fn on(
+        listener: std::net::TcpListener,
         hosts: Vec<String>,
         view: View,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(address).await;
-        let listener = listener.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
-        })?;
+        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let door = Arc::new(Door::Public(hosts, view));
-        Ok(Self { listener: Listener::Tcp(listener, address), door })
+        let listener = Listener::Tcp(TcpListener::from_std(listener)?, address);
+        Ok(Self { listener, door: Arc::new(Door::Public(hosts, view)) })
     }
 
     /// Serves the owner of this process at a path.

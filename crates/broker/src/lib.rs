@@ -11,15 +11,12 @@
 //! [`Queue`] decides who gets what and knows nothing of sockets or time; [`Broker`] carries it out.
 //!
 //! ```no_run
-//! use broker::{Broker, Config};
-//!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let broker = Broker::bind(Config {
-//!     frontend: vec!["tcp://127.0.0.1:5555".parse()?],
-//!     backend: vec!["ipc://backend.ipc".parse()?],
-//!     ..Config::default()
-//! })
-//! .await?;
+//! let broker = broker::Broker::builder()
+//!     .frontend("tcp://127.0.0.1:5555".parse()?)
+//!     .backend("ipc://backend.ipc".parse()?)
+//!     .bind()
+//!     .await?;
 //! // A task of its own: it finds all that those of the connections have read.
 //! tokio::spawn(broker.run(std::future::pending())).await?;
 //! # Ok(())
@@ -35,6 +32,7 @@
 )]
 
 mod batch;
+mod builder;
 mod config;
 mod handle;
 mod journal;
@@ -46,6 +44,7 @@ mod start_error;
 mod tap;
 mod timer;
 
+pub use builder::Builder;
 pub use config::{Config, backend_limits};
 pub use handle::{Ended, Handle};
 pub use journal::{Durability, Journal, JournalError, Trouble};

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{BindError, Endpoint, LeaveReason, Message, Monitor, PeerEvent, PeerId, Router};
+use zmtp::{Endpoint, LeaveReason, Message, Monitor, PeerEvent, PeerId, Router};
 
 use crate::batch::Batch;
+use crate::builder::{Builder, OnDeadLetter};
 use crate::config::Config;
 use crate::handle::{Handle, Orders};
 use crate::journal::{Journal, JournalError};
-use crate::queue::{Action, Counters, DeadLetter, Queue, Side, Violation};
-use crate::report::{PeerChange, Report, Reports};
+use crate::queue::{Action, Counters, Queue, Side, Violation};
+use crate::report::Reports;
 use crate::start_error::StartError;
 use crate::tap::Taps;
 use crate::timer::{Timer, now};
@@ -40,29 +41,27 @@ pub struct Outcome {
 
 /// A queue that listens.
 pub struct Broker {
-    frontend: Router,
-    backend: Router,
-    frontend_endpoints: Vec<Endpoint>,
-    backend_endpoints: Vec<Endpoint>,
+    pub(crate) frontend: Router,
+    pub(crate) backend: Router,
+    pub(crate) frontend_endpoints: Vec<Endpoint>,
+    pub(crate) backend_endpoints: Vec<Endpoint>,
     pub(crate) queue: Queue,
     /// Requests are left in the frontend, because too many wait.
-    holds: bool,
-    drain: Duration,
-    max_message_size: usize,
-    journal: Option<Journal>,
-    orders: Option<Orders>,
+    pub(crate) holds: bool,
+    pub(crate) drain: Duration,
+    pub(crate) max_message_size: usize,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) orders: Option<Orders>,
     /// What the backend and the frontend have told and was not looked at.
-    events: (Vec<PeerEvent>, Vec<PeerEvent>),
-    batch: Batch,
-    reports: Reports,
+    pub(crate) events: (Vec<PeerEvent>, Vec<PeerEvent>),
+    pub(crate) batch: Batch,
+    pub(crate) reports: Reports,
     pub(crate) taps: Taps,
-    dead_letters: OnDeadLetter,
+    pub(crate) dead_letters: OnDeadLetter,
 }
 
 /// In one word, for nearly always there is none.
 type Failure = Box<JournalError>;
-
-type OnDeadLetter = Box<dyn FnMut(&DeadLetter) + Send>;
 
 impl fmt::Debug for Broker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -76,6 +75,11 @@ impl fmt::Debug for Broker {
 }
 
 impl Broker {
+    /// Makes one.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
     /// Listens on all endpoints of both sides.
     ///
     /// # Errors
@@ -86,26 +90,7 @@ impl Broker {
     ///
     /// If the future is dropped before it is done, nothing listens.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let (frontend, backend) = config.sockets()?;
-        let frontend_endpoints = bind_all(&frontend, &config.frontend).await?;
-        let backend_endpoints = bind_all(&backend, &config.backend).await?;
-        Ok(Self {
-            frontend,
-            backend,
-            frontend_endpoints,
-            backend_endpoints,
-            queue: Queue::new(config.policy, now()),
-            holds: false,
-            drain: config.drain,
-            max_message_size: config.max_message_size,
-            journal: None,
-            orders: None,
-            events: (Vec::new(), Vec::new()),
-            batch: Batch::default(),
-            reports: Reports::default(),
-            taps: Taps::default(),
-            dead_letters: Box::new(|_| {}),
-        })
+        Builder::from(config).bind().await
     }
 
     /// Where clients connect, with the ports that the system chose.
@@ -126,38 +111,10 @@ impl Broker {
         [self.frontend.monitor(), self.backend.monitor()]
     }
 
-    /// Keeps how long requests wait and run, for [`Handle::status`].
-    #[must_use]
-    pub fn with_times(mut self) -> Self {
-        self.queue.keep_times();
-        self
-    }
-
     /// Reaches the broker while it runs.
     #[must_use]
     pub fn handle(&mut self) -> Handle {
         self.orders.get_or_insert_default().handle()
-    }
-
-    /// Calls `report` when a peer does something wrong, at most ten times a second.
-    #[must_use]
-    pub fn on_report(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
-        self.reports.report = Some(Box::new(report));
-        self
-    }
-
-    /// Calls `change` when a peer has joined or left.
-    #[must_use]
-    pub fn on_peer_change(mut self, change: impl Fn(PeerChange<'_>) + Send + 'static) -> Self {
-        self.reports.change = Some(Box::new(change));
-        self
-    }
-
-    /// Calls `keep` for each request that is given up.
-    #[must_use]
-    pub fn on_dead_letter(mut self, keep: impl FnMut(&DeadLetter) + Send + 'static) -> Self {
-        self.dead_letters = Box::new(keep);
-        self
     }
 
     /// Carries requests and replies until `shutdown` is done. Then hands out no more requests, waits
@@ -381,12 +338,4 @@ impl Broker {
             self.frontend.disconnect_peer(client);
         }
     }
-}
-
-async fn bind_all(socket: &Router, endpoints: &[Endpoint]) -> Result<Vec<Endpoint>, BindError> {
-    let mut bound = Vec::new();
-    for endpoint in endpoints {
-        bound.push(socket.bind(endpoint).await?);
-    }
-    Ok(bound)
 }

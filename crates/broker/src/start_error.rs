@@ -1,8 +1,11 @@
 //! [`StartError`]: why a broker did not start.
 
 use std::fmt;
+use std::io;
 
 use zmtp::{BindError, ConfigError};
+
+use crate::queue::Side;
 
 /// Why a broker did not start.
 #[derive(Debug)]
@@ -12,6 +15,8 @@ pub enum StartError {
     Config(ConfigError),
     /// An endpoint could not be bound.
     Bind(BindError),
+    /// A socket that was to listen already is not one that can be used.
+    Listener(Side, io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -19,6 +24,9 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
+            Self::Listener(side, error) => {
+                write!(f, "cannot use the socket to which a {side} is to connect: {error}")
+            }
         }
     }
 }
@@ -28,6 +36,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Config(error) => error.source(),
             Self::Bind(error) => error.source(),
+            Self::Listener(_, error) => Some(error),
         }
     }
 }

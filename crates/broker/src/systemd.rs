@@ -1,10 +1,53 @@
-//! What systemd is told, if it has started the queue and wants to know (`Type=notify`, `WatchdogSec=`).
+//! What systemd passes on (sockets that listen already), and what it is told, if it wants to know (`Type=notify`,
+//! `WatchdogSec=`).
 
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use broker::Handle;
+use listenfd::ListenFd;
 use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// Sockets that systemd listens on, by their names (`FileDescriptorName=`).
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) frontend: Vec<OwnedFd>,
+    pub(crate) backend: Vec<OwnedFd>,
+    pub(crate) http: Option<TcpListener>,
+}
+
+/// Those that were passed on to this process.
+pub(crate) fn sockets() -> Result<Sockets, String> {
+    let mut passed = ListenFd::from_env();
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut sockets = Sockets::default();
+    for at in 0..passed.len() {
+        let name = names.next().unwrap_or_default();
+        let trouble = |error| format!("the socket {name:?} of systemd: {error}");
+        match name {
+            "frontend" => sockets.frontend.extend(take(&mut passed, at).map_err(trouble)?),
+            "backend" => sockets.backend.extend(take(&mut passed, at).map_err(trouble)?),
+            "http" => sockets.http = passed.take_tcp_listener(at).map_err(trouble)?,
+            _ => {
+                return Err(format!(
+                    "systemd passes a socket called {name:?}; `FileDescriptorName=` is to be frontend, backend or http"
+                ));
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+fn take(passed: &mut ListenFd, at: usize) -> io::Result<Option<OwnedFd>> {
+    if let Ok(listener) = passed.take_tcp_listener(at) {
+        return Ok(listener.map(OwnedFd::from));
+    }
+    Ok(passed.take_unix_listener(at)?.map(OwnedFd::from))
+}
 
 /// The queue listens.
 pub(crate) fn tell_ready() {

@@ -58,6 +58,16 @@ impl Endpoint {
         Self(Kind::Path(path))
     }
 
+    /// Where a Unix socket is bound, if it has a name that can be written down.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn of_unix(address: &socket2::SockAddr) -> Option<Self> {
+        if let Some(path) = address.as_pathname() {
+            return Some(Self::from_path(path.to_owned()));
+        }
+        let name = std::str::from_utf8(address.as_abstract_namespace()?).ok()?;
+        Some(Self(Kind::Abstract(name.into())))
+    }
+
     /// Whether a socket can connect here, which it cannot to a wildcard.
     #[cfg(feature = "tokio")]
     pub(crate) fn check_connect(&self) -> Result<(), EndpointError> {

@@ -260,3 +260,47 @@ async fn disconnecting_leaves_all_connections_to_that_endpoint_and_no_other() {
     within(ours.disconnect(&raw_at)).await.unwrap();
     half.expect_end().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_somebody_else_has_made_is_listened_on_and_its_file_left_alone() {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::OwnedFd;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener};
+
+    let place = Place::new();
+    let context = zmq::Context::new();
+    let path = place.directory().join("theirs");
+    let name = format!("zmtp-{}", std::process::id());
+    let of_name = SocketAddr::from_abstract_name(&name).unwrap();
+    let tcp = TcpListener::bind("[::1]:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let expected =
+        [format!("tcp://{address}"), format!("ipc://{}", path.display()), format!("ipc://@{name}")];
+    let listeners: [OwnedFd; 3] = [
+        tcp.into(),
+        UnixListener::bind(&path).unwrap().into(),
+        UnixListener::bind_addr(&of_name).unwrap().into(),
+    ];
+    let mut ours = router(quick());
+    for (listener, expected) in listeners.into_iter().zip(&expected) {
+        assert_eq!(ours.bind_fd(listener).unwrap().to_string(), *expected);
+        let peer = socket(&context, zmq::DEALER, "");
+        peer.set_ipv6(true).unwrap();
+        peer.connect(expected).unwrap();
+        peer.send("heard", 0).unwrap();
+        let (_, message) = within(ours.recv()).await.unwrap();
+        assert_eq!(message, Message::from("heard"));
+    }
+    for refused in [
+        OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap()),
+        TcpStream::connect(TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
+            .unwrap()
+            .into(),
+        std::fs::File::open("/dev/null").unwrap().into(),
+    ] {
+        assert!(ours.bind_fd(refused).is_err());
+    }
+    ours.close().await;
+    assert!(path.exists());
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bench::codec::{Shape, connection, decode, encode, shapes};
 use bench::lru::Lru;
-use broker::{Broker, Config};
+use broker::Config;
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
@@ -72,11 +72,12 @@ fn broker(is_watched: bool) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         let frontend = vec!["ipc://*".parse()?];
         let backend = vec!["ipc://*".parse()?];
-        let mut broker = Broker::bind(Config { frontend, backend, ..Config::default() }).await?;
-        let _handle = is_watched.then(|| broker.handle());
+        let mut builder = broker::Builder::from(Config { frontend, backend, ..Config::default() });
         if is_watched {
-            broker = broker.with_times();
+            builder = builder.times();
         }
+        let mut broker = builder.bind().await?;
+        let _handle = is_watched.then(|| broker.handle());
         writeln!(control, "{} {}", broker.frontend()[0], broker.backend()[0])?;
         gate.set(control).expect("set once");
         tokio::spawn(async move { broker.run(ended.notified()).await }).await?;

@@ -17,20 +17,19 @@ pub(crate) fn complete(shell: Shell) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints the manual page of the program or of a command.
-pub(crate) fn page(name: Option<&str>) -> Result<ExitCode, Box<dyn Error>> {
+/// Prints the manual page of the program or of a command, or that of one of a command's own.
+pub(crate) fn page(names: &[String]) -> Result<ExitCode, Box<dyn Error>> {
     let mut command = cli::command();
     // So that each command knows its whole name.
     command.build();
-    let meant = match name {
-        None => command,
-        Some(name) => command
-            .find_subcommand(name)
-            .ok_or_else(|| format!("there is no command {name}; `broker help` lists all"))?
-            .clone(),
-    };
+    let mut meant = &command;
+    for name in names {
+        meant = meant.find_subcommand(name).ok_or_else(|| {
+            format!("there is no command {}; `broker help` lists all", names.join(" "))
+        })?;
+    }
     let mut text = Vec::new();
-    Man::new(meant).render(&mut text)?;
+    Man::new(meant.clone()).render(&mut text)?;
     say_all(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(
         Command::Check { file } => Ok(config::check(&file)),
         Command::Serve(options) => serve::run(*options, settings).await,
         Command::Completions { shell } => Ok(manual::complete(shell)),
-        Command::Man { command } => manual::page(command.as_deref()),
+        Command::Man { command } => manual::page(&command),
         Command::Status(options) => status::run(&options).await,
         #[cfg(feature = "top")]
         Command::Top(options) => top::run(&options).await,

@@ -2,10 +2,12 @@
 
 use std::error::Error;
 use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use broker::{Broker, Config, Counters, DeadLetter, Journal, Outcome, Restored, Side};
+use broker::{Broker, Builder, Config, Counters, DeadLetter, Journal, Outcome, Restored, Side};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::Notify;
 use zmtp::Endpoint;
@@ -20,7 +22,7 @@ use crate::http::{Control, Server, View};
 use crate::log;
 use crate::output::{note, say, warn};
 use crate::signals::{self, Signals};
-use crate::systemd;
+use crate::systemd::{self, Sockets};
 
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -33,43 +35,36 @@ pub(crate) async fn run(
     let hangup = signals::hangup()?;
     let faults = faults::Shared::default();
     log::start(options.log, options.log_level, faults.clone());
-    for endpoint in options.frontend.iter().chain(&options.backend) {
-        warn_if_remote(endpoint);
-    }
+    let mut sockets = systemd::sockets()?;
     let letters = options.dead_letters.as_deref().map(Letters::open).transpose()?;
     let start = &options.start;
     let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
     let journal = journal.transpose()?;
     let keeps = journal.is_some();
     let connections = connections::Shared::default();
-    let policy = options.policy();
-    let broker = Broker::bind(Config {
-        policy: policy.clone(),
-        max_connections: max_connections(raise_descriptor_limit()),
-        frontend: options.frontend.clone(),
-        backend: options.backend.clone(),
-        max_message_size: options.max_message_size,
-        read_ahead: options.read_ahead.into(),
-        heartbeat: options.heartbeat,
-        drain: options.drain,
-    });
-    let mut broker = tell(broker.await?, connections.clone(), letters.clone());
+    let http = sockets.http.take();
+    let is_watched = options.http.is_some() || http.is_some() || options.control.is_some();
+    let builder = tell(build(&options, sockets, is_watched), &connections, letters.clone());
+    let mut broker = builder.bind().await?;
+    for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
+        tokio::spawn(log::follow(monitor, side, connections.clone()));
+    }
     if let Some((journal, replay, cut_off)) = journal {
         let restored;
         (broker, restored) = broker.with_journal(journal, replay)?;
         tell_of_restored(&restored, cut_off);
     }
-    tokio::spawn(reload::at_each(hangup, broker.handle(), policy, settings));
+    tokio::spawn(reload::at_each(hangup, broker.handle(), options.policy(), settings));
     for (side, endpoints) in [("frontend", broker.frontend()), ("backend", broker.backend())] {
         for endpoint in endpoints {
+            warn_if_remote(endpoint);
             say(format_args!("{side} {endpoint}"));
         }
     }
     let drain = Arc::new(Notify::new());
-    if options.http.is_some() || options.control.is_some() {
-        broker = broker.with_times();
+    if is_watched {
         let view = View::of(broker.handle(), connections, faults);
-        open_doors(&options, &mut broker, &view, &drain, letters).await?;
+        open_doors(&options, http, &broker, &view, &drain, letters).await?;
     }
     say("ready");
     systemd::tell_ready();
@@ -101,12 +96,33 @@ pub(crate) async fn run(
     }
 }
 
-/// Has the broker tell of what happens.
-fn tell(broker: Broker, connections: connections::Shared, letters: Option<Letters>) -> Broker {
-    for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
-        tokio::spawn(log::follow(monitor, side, connections.clone()));
+/// What the options say. A side for which systemd listens does not listen elsewhere.
+fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Builder {
+    let unless = |passed: &[OwnedFd], endpoints: &[Endpoint]| {
+        if passed.is_empty() { endpoints.to_vec() } else { Vec::new() }
+    };
+    let mut builder = Builder::from(Config {
+        policy: options.policy(),
+        max_connections: max_connections(raise_descriptor_limit()),
+        frontend: unless(&sockets.frontend, &options.frontend),
+        backend: unless(&sockets.backend, &options.backend),
+        max_message_size: options.max_message_size,
+        read_ahead: options.read_ahead.into(),
+        heartbeat: options.heartbeat,
+        drain: options.drain,
+    });
+    for (side, passed) in [(Side::Frontend, sockets.frontend), (Side::Backend, sockets.backend)] {
+        for socket in passed {
+            builder = builder.listener(side, socket);
+        }
     }
-    broker
+    if is_watched { builder.times() } else { builder }
+}
+
+/// Has the broker tell of what happens.
+fn tell(builder: Builder, connections: &connections::Shared, letters: Option<Letters>) -> Builder {
+    let connections = connections.clone();
+    builder
         .on_report(log::tell_of_report)
         .on_peer_change(move |change| {
             if change.left.is_none() {
@@ -120,14 +136,20 @@ fn tell(broker: Broker, connections: connections::Shared, letters: Option<Letter
 /// Serves what can be seen of the queue and what it can be told, where that is wanted.
 async fn open_doors(
     options: &Serve,
-    broker: &mut Broker,
+    http: Option<TcpListener>,
+    broker: &Broker,
     view: &View,
     drain: &Arc<Notify>,
     letters: Option<Letters>,
 ) -> io::Result<()> {
-    tokio::spawn(history::keep(view.history.clone(), broker.handle()));
-    if let Some(address) = options.http {
-        let server = Server::bind(address, options.http_host.clone(), view.clone()).await?;
+    tokio::spawn(history::keep(view.history.clone(), view.broker.clone()));
+    let hosts = options.http_host.clone();
+    let server = match (http, options.http) {
+        (Some(listener), _) => Some(Server::on(listener, hosts, view.clone())?),
+        (None, Some(address)) => Some(Server::bind(address, hosts, view.clone())?),
+        (None, None) => None,
+    };
+    if let Some(server) = server {
         say(format_args!("http {server}"));
         tokio::spawn(server.run());
     }

@@ -1,6 +1,7 @@
 //! The program as a user runs it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -17,28 +18,34 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(directory: &Path, args: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_broker"))
-            .args(args)
-            .current_dir(directory)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+        command.args(args).current_dir(directory).stderr(Stdio::piped());
+        Self::spawn(&mut command)
+    }
+
+    /// One whose standard input and standard error are these.
+    pub(crate) fn spawn_with(command: &mut Command, input: OwnedFd, error: OwnedFd) -> Self {
+        Self::spawn(command.stdin(input).stderr(error))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = read_lines(child.stdout.take().unwrap());
-        let errors = read_lines(child.stderr.take().unwrap());
-        Self { child, lines, errors }
+        let errors = child.stderr.take().map(read_lines);
+        Self { child, lines, errors: errors.unwrap_or_else(|| channel().1) }
     }
 
     /// `serve` once it is ready, and its endpoints in the order of its output.
     pub(crate) fn serve(directory: &Path, args: &[&str]) -> (Self, Vec<String>) {
         let program = Self::start(directory, &[&["serve"], args].concat());
-        let mut endpoints = Vec::new();
-        loop {
-            match program.line().split_once(' ') {
-                Some((_, endpoint)) => endpoints.push(endpoint.to_owned()),
-                None => return (program, endpoints),
-            }
-        }
+        let endpoints = program.endpoints();
+        (program, endpoints)
+    }
+
+    /// What `serve` says of where it listens, once it is ready.
+    pub(crate) fn endpoints(&self) -> Vec<String> {
+        let lines = std::iter::from_fn(|| Some(self.line().split_once(' ')?.1.to_owned()));
+        lines.collect()
     }
 
     /// `serve` at a place once it is ready, and its frontend and backend.

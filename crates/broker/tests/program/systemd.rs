@@ -1,13 +1,17 @@
 //! What systemd is told, and what is printed for those who install the program.
 
-use std::os::unix::net::UnixDatagram;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use interop::PATIENCE;
+use interop::{PATIENCE, Worker, socket};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{ANYWHERE, directory};
-use crate::support::{run, text};
+use crate::support::{Program, run, text};
 
 #[test]
 fn systemd_is_told_when_the_queue_listens_lives_and_ends() {
@@ -40,6 +44,52 @@ fn systemd_is_told_when_the_queue_listens_lives_and_ends() {
     assert!(queue.wait().unwrap().success());
 }
 
+/// Has systemd pass on its standard input and standard error, under these names.
+fn passed_on(names: &str, directory: &Path) -> Command {
+    let script = r#"exec 3<&0 4<&2 0</dev/null 2>/dev/null; exec "$0" serve --backend ipc://b"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_broker")]).current_dir(directory);
+    command.env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", names);
+    command
+}
+
+#[test]
+fn clients_may_connect_where_systemd_listens_before_there_is_a_queue() {
+    let directory = directory();
+    let path = directory.path().join("clients");
+    let frontend = UnixListener::bind(&path).unwrap();
+    let http = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = http.local_addr().unwrap();
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&format!("ipc://{}", path.display())).unwrap();
+    client.send("early", 0).unwrap();
+    let mut command = passed_on("frontend:http", directory.path());
+    let program = Program::spawn_with(&mut command, OwnedFd::from(frontend), OwnedFd::from(http));
+    let expected =
+        [format!("ipc://{}", path.display()), "ipc://b".into(), format!("http://{address}")];
+    assert_eq!(program.endpoints(), expected);
+    let backend = format!("ipc://{}/b", directory.path().display());
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(client.recv_bytes(0).unwrap(), b"early");
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+    assert!(path.exists(), "the file is systemd's");
+}
+
+#[test]
+fn a_socket_of_systemd_has_a_name_that_says_what_it_is_for() {
+    let directory = directory();
+    let sockets = || [(); 2].map(|()| OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap()));
+    let [first, second] = sockets();
+    let mut command = passed_on("frontend:clients", directory.path());
+    assert!(!Program::spawn_with(&mut command, first, second).wait().success());
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let mut command = passed_on("backend:http", directory.path());
+    let [http, _] = sockets();
+    assert!(!Program::spawn_with(&mut command, file.into(), http).wait().success());
+}
+
 #[test]
 fn the_unit_is_one_that_systemd_takes() {
     let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/broker.service");
@@ -60,6 +110,8 @@ fn shells_and_man_are_given_all_commands() {
     assert!(text(&output.stdout).contains("broker\\-serve"), "{output:?}");
     let output = run(directory.path(), &["man", "serve"]);
     assert!(text(&output.stdout).contains("\\-\\-max\\-waiting"), "{output:?}");
+    let output = run(directory.path(), &["man", "dead-letters", "resubmit"]);
+    assert!(text(&output.stdout).contains("broker\\-dead\\-letters\\-resubmit"), "{output:?}");
     let output = run(directory.path(), &["man", "nothing"]);
     assert_eq!(
         text(&output.stderr),

@@ -1,9 +1,11 @@
 //! Listening: a bound endpoint, and accepting connections.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +47,29 @@ impl Listener {
             Ok((socket, endpoint)) => Ok(Self { socket, endpoint, options: *options }),
             Err(kind) => Err(BindError::new(endpoint.clone(), kind)),
         }
+    }
+
+    /// Goes on with a socket that listens already. Its file is left to who has made it.
+    pub(crate) fn of(socket: OwnedFd, options: &TransportOptions) -> io::Result<Self> {
+        let known = SockRef::from(&socket);
+        if !known.is_listener()? {
+            let reason = "it does not listen";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
+        known.set_nonblocking(true)?;
+        known.set_cloexec(true)?;
+        let address = known.local_addr()?;
+        let (socket, endpoint) = if let Some(address) = address.as_socket() {
+            let listener = TcpListener::from_std(socket.into())?;
+            (Socket::Tcp(listener), address.into())
+        } else if let Some(endpoint) = Endpoint::of_unix(&address) {
+            let listener = UnixListener::from_std(socket.into())?;
+            (Socket::Unix { listener, _file: None }, endpoint)
+        } else {
+            let reason = "it is neither a TCP nor a Unix socket with a name";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        };
+        Ok(Self { socket, endpoint, options: *options })
     }
 
     async fn listen(

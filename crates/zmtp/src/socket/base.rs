@@ -1,6 +1,8 @@
 //! [`Socket`]: what all sockets have in common.
 
 use std::future::poll_fn;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -98,12 +100,26 @@ impl Socket {
             let reason = error.kind().to_string().into();
             self.hub.monitors.tell(|| MonitorEvent::BindFailed(endpoint.clone(), reason));
         })?;
+        Ok(self.listen(listener))
+    }
+
+    /// Listens on a TCP or Unix socket that listens already, such as one that systemd has made. Returns its endpoint. A
+    /// socket file is not removed at the end. libzmq: `ZMQ_USE_FD`.
+    ///
+    /// # Errors
+    ///
+    /// If it is something else.
+    pub fn bind_fd(&self, socket: OwnedFd) -> io::Result<Endpoint> {
+        Ok(self.listen(Listener::of(socket, &self.hub.config.transport)?))
+    }
+
+    fn listen(&self, listener: Listener) -> Endpoint {
         let endpoint = listener.endpoint().clone();
         self.hub.monitors.tell(|| MonitorEvent::Listening(endpoint.clone()));
         let (id, stop) = (self.next_id(), self.hub.stop.child_token());
         let task = listener.run(self.hub.clone(), id, stop.clone());
         self.open(endpoint.clone(), true, id, stop, task);
-        Ok(endpoint)
+        endpoint
     }
 
     /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be
