@@ -1,6 +1,7 @@
 //! Where sockets are bound and connected, and how that begins and ends, with libzmq peers.
 
 mod coming_back;
+mod detached;
 mod linger;
 mod monitor;
 mod names;

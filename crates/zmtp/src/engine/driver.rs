@@ -14,6 +14,7 @@
 //! Who sends a batch may encode and write in its own task; the connection's sees to what finds no room.
 
 mod deadlines;
+mod detaching;
 mod reading;
 mod scratch;
 mod writing;
@@ -34,7 +35,7 @@ use super::unwritten::Unwritten;
 use crate::config::Release;
 use crate::message::Message;
 use crate::proto::Connection;
-use crate::socket::{LeaveReason, Link, Order, WriteInPlace};
+use crate::socket::{Direct, LeaveReason, Link, Order};
 
 /// Rounds before other tasks have their turn. One by whose end so many bytes have been read is the last as
 /// well: who receives a large message finds it in the cache, and its buffer is free for the next.
@@ -99,7 +100,17 @@ pub(super) struct Ended {
 
 /// Carries messages between a stream and its peer's place in the table until the connection ends.
 pub(super) async fn drive<S: Transport + Send + 'static>(stream: S, link: Link) -> Ended {
-    let driver = Arc::new(Mutex::new(Driver::new(stream, link)));
+    let connection = link.connection();
+    go_on(stream, link, connection).await
+}
+
+/// Carries them on over a connection that is in traffic already, or that begins.
+pub(super) async fn go_on<S: Transport + Send + 'static>(
+    stream: S,
+    link: Link,
+    connection: Connection,
+) -> Ended {
+    let driver = Arc::new(Mutex::new(Driver::new(stream, link, connection)));
     let _membership = match Place::take(driver.clone()) {
         Ok((place, membership)) => {
             lock(&driver).watch(place);
@@ -110,9 +121,9 @@ pub(super) async fn drive<S: Transport + Send + 'static>(stream: S, link: Link) 
             None
         }
     };
-    let writer: Arc<dyn WriteInPlace> = driver.clone();
-    lock(&driver).link.offer(&writer);
-    drop(writer);
+    let direct: Arc<dyn Direct> = driver.clone();
+    lock(&driver).link.offer(&direct);
+    drop(direct);
     poll_fn(|cx| lock(&driver).poll(cx)).await
 }
 
@@ -122,12 +133,11 @@ fn lock<S>(driver: &Mutex<Driver<S>>) -> MutexGuard<'_, Driver<S>> {
 }
 
 impl<S: Transport> Driver<S> {
-    fn new(stream: S, link: Link) -> Self {
-        let mut connection = link.connection();
+    fn new(stream: S, link: Link, mut connection: Connection) -> Self {
         connection.read_several(stream.reads_several());
         Self {
             at_rest: false,
-            parsed: true,
+            parsed: connection.buffered() == 0,
             stalled: false,
             ended: false,
             end: End::NotYet,

@@ -116,7 +116,12 @@ pub(super) struct SocketFile {
 type Identity = (u64, u64, i64, i64);
 
 impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
+    /// Somebody else removes it.
+    pub(super) fn leave(mut self) {
+        (self.identity, self.directory) = (None, None);
+    }
+
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let identity = identity(&fs::symlink_metadata(path)?);
         let path = std::path::absolute(path)?;
         Ok(Self { path, identity: Some(identity), directory: None })

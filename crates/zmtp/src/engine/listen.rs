@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -12,13 +13,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind_error::{BindError, BindErrorKind};
 use super::dial::Backoff;
-use super::driver::drive;
+use super::driver::{drive, go_on};
 use super::ipc::{self, SocketFile};
 use super::stream::Stream;
 use super::tcp;
+use super::transport::Polled;
 use crate::config::TransportOptions;
 use crate::endpoint::{Endpoint, Kind};
-use crate::socket::{EndpointId, Hub, MonitorEvent, Origin};
+use crate::proto::Connection;
+use crate::socket::{DetachedListener, EndpointId, Hub, Link, MonitorEvent, Origin};
 
 /// Pauses after a failed accept, which is most likely a lack of descriptors.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -30,12 +33,14 @@ pub(crate) struct Listener {
     /// With the port or the path that was chosen.
     endpoint: Endpoint,
     options: TransportOptions,
+    /// Its connections are not left with it.
+    is_given_away: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, _file: Option<SocketFile> },
+    Unix { listener: UnixListener, file: Option<SocketFile> },
 }
 
 impl Listener {
@@ -44,13 +49,17 @@ impl Listener {
         options: &TransportOptions,
     ) -> Result<Self, BindError> {
         match Self::listen(endpoint, options).await {
-            Ok((socket, endpoint)) => Ok(Self { socket, endpoint, options: *options }),
+            Ok((socket, endpoint)) => Ok(Self::new(socket, endpoint, options)),
             Err(kind) => Err(BindError::new(endpoint.clone(), kind)),
         }
     }
 
-    /// Goes on with a socket that listens already. Its file is left to who has made it.
-    pub(crate) fn of(socket: OwnedFd, options: &TransportOptions) -> io::Result<Self> {
+    /// Goes on with a socket that listens already.
+    pub(crate) fn attach(
+        detached: DetachedListener,
+        options: &TransportOptions,
+    ) -> io::Result<Self> {
+        let DetachedListener { socket, owns_file } = detached;
         let known = SockRef::from(&socket);
         if !known.is_listener()? {
             let reason = "it does not listen";
@@ -64,19 +73,25 @@ impl Listener {
             (Socket::Tcp(listener), address.into())
         } else if let Some(endpoint) = Endpoint::of_unix(&address) {
             let listener = UnixListener::from_std(socket.into())?;
-            (Socket::Unix { listener, _file: None }, endpoint)
+            let path = endpoint.path().filter(|_| owns_file);
+            let file = path.map(SocketFile::of).transpose()?;
+            (Socket::Unix { listener, file }, endpoint)
         } else {
             let reason = "it is neither a TCP nor a Unix socket with a name";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         };
-        Ok(Self { socket, endpoint, options: *options })
+        Ok(Self::new(socket, endpoint, options))
+    }
+
+    fn new(socket: Socket, endpoint: Endpoint, options: &TransportOptions) -> Self {
+        Self { socket, endpoint, options: *options, is_given_away: AtomicBool::new(false) }
     }
 
     async fn listen(
         endpoint: &Endpoint,
         options: &TransportOptions,
     ) -> Result<(Socket, Endpoint), BindErrorKind> {
-        let unix = |(listener, file)| Socket::Unix { listener, _file: file };
+        let unix = |(listener, file)| Socket::Unix { listener, file };
         match endpoint.kind() {
             Kind::Tcp { source: Some(_), .. } => {
                 let reason = "a source address is for connecting";
@@ -99,12 +114,35 @@ impl Listener {
         }
     }
 
+    /// Its connections stay when it stops.
+    pub(crate) fn give_away(&self) {
+        self.is_given_away.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives the socket away. Its file stays.
+    pub(crate) fn detach(self) -> io::Result<DetachedListener> {
+        let (socket, owns_file): (OwnedFd, _) = match self.socket {
+            Socket::Tcp(listener) => (listener.into_std()?.into(), false),
+            Socket::Unix { listener, file } => {
+                let owns_file = file.is_some();
+                file.into_iter().for_each(SocketFile::leave);
+                (listener.into_std()?.into(), owns_file)
+            }
+        };
+        Ok(DetachedListener { socket, owns_file })
+    }
+
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
     /// Accepts connections, each of which becomes a task, until it is stopped.
-    pub(crate) async fn run(self, hub: Arc<Hub>, id: EndpointId, stop: CancellationToken) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        hub: Arc<Hub>,
+        id: EndpointId,
+        stop: CancellationToken,
+    ) {
         let mut backoff = Backoff::new(ACCEPT_PAUSE.0, ACCEPT_PAUSE.1);
         while let Some(accepted) = stop.run_until_cancelled(self.accept()).await {
             let polled = accepted.and_then(|(stream, from)| Ok((stream.into_polled()?, from)));
@@ -125,9 +163,12 @@ impl Listener {
             }
         }
         let endpoint = self.endpoint.clone();
+        let is_given_away = self.is_given_away.load(Ordering::Relaxed);
         drop(self);
-        // The last connection may have been accepted while the endpoint was already being left.
-        hub.finish(id);
+        if !is_given_away {
+            // The last connection may have been accepted while the endpoint was already being left.
+            hub.finish(id);
+        }
         hub.monitors.tell(|| MonitorEvent::Closed(endpoint));
     }
 
@@ -157,4 +198,11 @@ fn is_the_peers(error: &io::Error) -> bool {
         error.kind(),
         ConnectionAborted | ConnectionReset | Interrupted | InvalidInput | NotConnected
     )
+}
+
+/// Goes on with a connection in a task of its own.
+pub(crate) fn attach(socket: OwnedFd, link: Link, connection: Connection) -> io::Result<()> {
+    let stream = Polled::attach(socket)?;
+    tokio::spawn(go_on(stream, link, connection));
+    Ok(())
 }

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 pub use bind_error::{BindError, BindErrorKind};
 pub(crate) use dial::Dialler;
-pub(crate) use listen::Listener;
+pub(crate) use listen::{Listener, attach};
 #[cfg(feature = "testing")]
 pub(crate) use stream::Stream;
 

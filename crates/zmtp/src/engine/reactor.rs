@@ -178,6 +178,11 @@ impl Place {
         self.reactor.registry.register(source, Token(self.token), Interest::READABLE)
     }
 
+    /// The member's socket goes on elsewhere. It would be told of as long as anybody has it.
+    pub(super) fn unwatch(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        self.reactor.registry.deregister(&mut SourceFd(&socket.as_raw_fd()))
+    }
+
     /// It wants to be told of room to write as well from now on, and of what there is already.
     pub(super) fn watch_writes(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
-use socket2::SockRef;
+use socket2::{Domain, SockRef};
 
 use super::reactor::{Place, Readiness};
 
@@ -51,6 +51,9 @@ pub(super) trait Transport: Debug {
     /// opens less often is slower.
     fn reads_several(&self) -> bool;
 
+    /// Nothing is told of it any more, and somebody else may have its socket.
+    fn detach(&mut self) -> io::Result<OwnedFd>;
+
     /// Whether the peer is known to send nothing more, though what it sent may not have been read.
     fn peer_has_closed(&self) -> bool;
 }
@@ -76,6 +79,15 @@ pub(super) struct Polled {
 }
 
 impl Polled {
+    /// A socket that was taken from another one.
+    pub(super) fn attach(socket: OwnedFd) -> io::Result<Self> {
+        let known = SockRef::from(&socket);
+        known.set_nonblocking(true)?;
+        known.set_cloexec(true)?;
+        let is_unix = known.domain()? == Domain::UNIX;
+        Ok(Self::new(socket, is_unix))
+    }
+
     pub(super) fn new(socket: OwnedFd, reads_several: bool) -> Self {
         let (readable, read_closed, full, watches_writes) = Default::default();
         Self { socket, place: None, readable, read_closed, full, watches_writes, reads_several }
@@ -159,6 +171,13 @@ impl Transport for Polled {
 
     fn reads_several(&self) -> bool {
         self.reads_several
+    }
+
+    fn detach(&mut self) -> io::Result<OwnedFd> {
+        if let Some(place) = self.place.take() {
+            place.unwatch(self.socket.as_fd())?;
+        }
+        self.socket.try_clone()
     }
 
     fn peer_has_closed(&self) -> bool {

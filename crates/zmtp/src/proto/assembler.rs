@@ -59,6 +59,14 @@ impl Assembler {
         self.cut_off.as_ref().map_or(0, |cut_off| cut_off.held)
     }
 
+    /// Takes the message in progress as it has arrived, but for what is still in the input.
+    #[cfg(feature = "tokio")]
+    pub(super) fn take_held(&mut self, output: &mut Vec<u8>) {
+        let mut held = std::mem::take(self).cut_off.unwrap_or_default();
+        held.flush();
+        held.chunks.iter().for_each(|chunk| output.extend_from_slice(chunk));
+    }
+
     /// Whether a message has begun but not ended.
     pub(super) fn is_mid_message(&self) -> bool {
         self.frames > 0

@@ -78,6 +78,12 @@ pub struct PeerInfo {
 }
 
 impl PeerInfo {
+    /// All properties as they were sent.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn encoded(&self) -> &[u8] {
+        &self.encoded
+    }
+
     /// All properties, names and values as they were sent.
     pub fn properties(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = &self.encoded[..];

@@ -1,5 +1,8 @@
 //! [`Connection`]: one side of one connection, as a state machine without I/O.
 
+#[cfg(feature = "tokio")]
+mod detaching;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -251,17 +254,21 @@ impl Connection {
                 let info = decoded.inspect_err(|error| {
                     encode_error(&error.to_string(), self.output.scratch());
                 })?;
-                self.state = State::Traffic;
-                self.input.want(1);
-                // A REQ of libzmq 4.2 closes its connection at a PING, and says 3.0.
-                let bears_pings = info.socket_type != SocketType::Req || version >= Version::V3_1;
-                if let Some(pings) = self.pings.as_mut().filter(|_| !bears_pings) {
-                    pings.spare_peer();
-                }
+                self.begin_traffic(&info);
                 Ok(Some(Event::Ready(Arc::new(info))))
             }
             Command::Error(reason) => Err(ProtocolError::Refused(printable(reason))),
             _ => Err(ProtocolError::UnexpectedInHandshake),
+        }
+    }
+
+    fn begin_traffic(&mut self, info: &PeerInfo) {
+        self.state = State::Traffic;
+        self.input.want(1);
+        // A REQ of libzmq 4.2 closes its connection at a PING, and says 3.0.
+        let bears_pings = info.socket_type != SocketType::Req || info.version >= Version::V3_1;
+        if let Some(pings) = self.pings.as_mut().filter(|_| !bears_pings) {
+            pings.spare_peer();
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::detached::{Detached, DetachedConnection, DetachedListener};
 use super::hub::Hub;
 use super::monitor::{Monitor, MonitorEvent};
 use super::outlet::{EndpointId, Unsent};
@@ -42,11 +43,18 @@ struct Endpoints {
 #[derive(Debug)]
 struct Open {
     endpoint: Endpoint,
-    is_bound: bool,
+    /// What listens there, if it is bound.
+    listener: Option<Arc<Listener>>,
     id: EndpointId,
     stop: CancellationToken,
     /// Its task has ended.
     done: CancellationToken,
+}
+
+impl Open {
+    fn is_bound(&self) -> bool {
+        self.listener.is_some()
+    }
 }
 
 impl Socket {
@@ -67,7 +75,7 @@ impl Socket {
     fn open(
         &self,
         endpoint: Endpoint,
-        is_bound: bool,
+        listener: Option<Arc<Listener>>,
         id: EndpointId,
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
@@ -80,7 +88,7 @@ impl Socket {
             let _end = end;
             task.await;
         });
-        endpoints.open.push(Open { endpoint, is_bound, id, stop, done });
+        endpoints.open.push(Open { endpoint, listener, id, stop, done });
     }
 
     /// Listens on an endpoint. Returns it as it was bound, with the port or the path that was chosen.
@@ -110,16 +118,40 @@ impl Socket {
     ///
     /// If it is something else.
     pub fn bind_fd(&self, socket: OwnedFd) -> io::Result<Endpoint> {
-        Ok(self.listen(Listener::of(socket, &self.hub.config.transport)?))
+        self.attach_listener(DetachedListener { socket, owns_file: false })
+    }
+
+    pub(super) fn attach_listener(&self, listener: DetachedListener) -> io::Result<Endpoint> {
+        Ok(self.listen(Listener::attach(listener, &self.hub.config.transport)?))
     }
 
     fn listen(&self, listener: Listener) -> Endpoint {
         let endpoint = listener.endpoint().clone();
         self.hub.monitors.tell(|| MonitorEvent::Listening(endpoint.clone()));
         let (id, stop) = (self.next_id(), self.hub.stop.child_token());
-        let task = listener.run(self.hub.clone(), id, stop.clone());
-        self.open(endpoint.clone(), true, id, stop, task);
+        let listener = Arc::new(listener);
+        let task = listener.clone().run(self.hub.clone(), id, stop.clone());
+        self.open(endpoint.clone(), Some(listener), id, stop, task);
         endpoint
+    }
+
+    pub(super) fn attach(&self, detached: DetachedConnection) -> io::Result<Arc<Peer>> {
+        self.hub.attach(self.next_id(), detached)
+    }
+
+    /// Stops listening, and gives the listening sockets and all connections away.
+    pub(super) async fn detach(&self) -> Detached {
+        let open = std::mem::take(&mut self.lock().open);
+        let mut listeners = Vec::new();
+        for Open { listener, stop, done, .. } in open {
+            let Some(listener) = listener else { continue };
+            listener.give_away();
+            stop.cancel();
+            done.cancelled().await;
+            // Its task has ended, so nobody else has it.
+            listeners.extend(Arc::into_inner(listener).and_then(|one| one.detach().ok()));
+        }
+        Detached { listeners, connections: self.hub.detach() }
     }
 
     /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be
@@ -151,7 +183,7 @@ impl Socket {
             return Err(EndpointError::new(endpoint, EndpointErrorKind::BadName, reason));
         }
         let dialler = Dialler::new(self.hub.clone(), endpoint.clone(), id, stop.clone());
-        self.open(endpoint.clone(), false, id, stop, dialler.run());
+        self.open(endpoint.clone(), None, id, stop, dialler.run());
         Ok(())
     }
 
@@ -167,8 +199,8 @@ impl Socket {
     ///
     /// If the future is dropped, the endpoint is closed a moment later.
     pub async fn unbind(&self, endpoint: &Endpoint) -> Result<(), EndpointError> {
-        let open = self.take(endpoint, true, "it is not bound here")?;
-        open.done.cancelled().await;
+        let Open { done, .. } = self.take(endpoint, true, "it is not bound here")?;
+        done.cancelled().await;
         Ok(())
     }
 
@@ -220,7 +252,7 @@ impl Socket {
         endpoints
             .open
             .iter()
-            .filter(|open| open.is_bound)
+            .filter(|open| open.is_bound())
             .map(|open| open.endpoint.clone())
             .collect()
     }
@@ -261,8 +293,8 @@ impl Socket {
 impl Endpoints {
     /// Where an open endpoint is among all of them. Forgets those that have ended by themselves.
     fn find(&mut self, hub: &Hub, endpoint: &Endpoint, is_bound: bool) -> Option<usize> {
-        self.open.retain(|open| open.is_bound || hub.table().has_outlet(open.id));
-        self.open.iter().position(|open| open.is_bound == is_bound && open.endpoint == *endpoint)
+        self.open.retain(|open| open.is_bound() || hub.table().has_outlet(open.id));
+        self.open.iter().position(|open| open.is_bound() == is_bound && open.endpoint == *endpoint)
     }
 }
 

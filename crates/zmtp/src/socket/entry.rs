@@ -7,9 +7,9 @@ use std::task::Waker;
 use tokio::time::Instant;
 
 use super::budget::Budget;
+use super::direct::Direct;
 use super::outlet::{EndpointId, Lane};
 use super::peer::{LeaveReason, Origin, Peer};
-use super::write_in_place::WriteInPlace;
 use crate::config::Config;
 use crate::message::Message;
 use crate::sizes::Sizes;
@@ -40,8 +40,8 @@ pub(super) struct Entry {
     pub(super) left: Option<LeaveReason>,
     /// Its endpoint is gone: what waits may leave until then, and nothing more is taken in.
     pub(super) finish_by: Option<Instant>,
-    /// Writes to the connection without its task.
-    pub(super) writer: Option<Weak<dyn WriteInPlace>>,
+    /// Reaches the connection without its task.
+    pub(super) direct: Option<Weak<dyn Direct>>,
     /// The last batch that was looked at with a message for it, and where in it that was.
     pub(super) in_batch: (u64, usize),
     pub(super) outbox: Queue,
@@ -151,7 +151,7 @@ impl Entry {
             held: Sizes::default(),
             left: None,
             finish_by: None,
-            writer: None,
+            direct: None,
             in_batch: (0, 0),
             outbox: Queue::default(),
             inbox: Inbox::default(),

@@ -1,5 +1,7 @@
 //! The peer table as connection tasks and the application share it.
 
+mod detaching;
+
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,12 +13,12 @@ use tokio::task::consume_budget;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::direct::Direct;
 use super::monitor::{MonitorEvent, Monitors};
 use super::outlet::{EndpointId, Lane, Unsent};
 use super::peer::{LeaveReason, Origin, PeerId};
 use super::recv_error::RecvError;
 use super::table::{Order, Table, Way};
-use super::write_in_place::WriteInPlace;
 use crate::config::{Config, OnFull};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
@@ -332,8 +334,13 @@ impl Link {
     }
 
     /// Lets others write to the connection.
-    pub(crate) fn offer(&self, writer: &Arc<dyn WriteInPlace>) {
-        self.hub.table().set_writer(self.id, writer);
+    pub(crate) fn offer(&self, direct: &Arc<dyn Direct>) {
+        self.hub.table().set_direct(self.id, direct);
+    }
+
+    /// Takes what has arrived and what is to be sent, if the connection is not to end.
+    pub(crate) fn detach(&self) -> Option<(VecDeque<Message>, VecDeque<Message>)> {
+        self.hub.table().detach(self.id)
     }
 
     /// Wakes the connection's task.

@@ -3,6 +3,8 @@
 mod base;
 mod budget;
 mod dealer;
+mod detached;
+mod direct;
 mod entry;
 mod event;
 mod hub;
@@ -15,12 +17,13 @@ mod req;
 mod router;
 mod sink;
 mod table;
-mod write_in_place;
 
 use std::hash::{BuildHasher, RandomState};
 
 pub use base::Socket;
 pub use dealer::{Dealer, DealerSender};
+pub use detached::{Detached, DetachedConnection, DetachedListener};
+pub(crate) use direct::{Direct, Remains};
 pub use event::PeerEvent;
 pub(crate) use hub::{Hub, Link};
 pub use monitor::{Monitor, MonitorEvent};
@@ -32,7 +35,6 @@ pub use rep::Rep;
 pub use req::{Req, ReqError};
 pub use router::{Router, RouterSender};
 pub(crate) use table::Order;
-pub(crate) use write_in_place::WriteInPlace;
 
 /// A number that is hard to guess and costs no dependency: the keys of a new hash map.
 pub(crate) fn random() -> u64 {

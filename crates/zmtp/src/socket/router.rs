@@ -60,7 +60,7 @@ use crate::proto::{MAX_IDENTITY_SIZE, SocketType};
 /// ```
 #[derive(Debug)]
 pub struct Router {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 impl Router {

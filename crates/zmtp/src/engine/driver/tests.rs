@@ -1,4 +1,5 @@
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,6 +69,10 @@ impl Transport for Counted {
 
     fn reads_several(&self) -> bool {
         false
+    }
+
+    fn detach(&mut self) -> io::Result<OwnedFd> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     fn peer_has_closed(&self) -> bool {

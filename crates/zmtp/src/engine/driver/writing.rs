@@ -7,10 +7,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 
 use super::super::transport::Transport;
-use super::{Driver, End};
+use super::{Driver, End, lock};
 use crate::error::SendError;
 use crate::message::Message;
-use crate::socket::{LeaveReason, WriteInPlace};
+use crate::socket::{Direct, LeaveReason, Remains};
 
 /// Bytes to be written beyond which no more messages are taken for it.
 const TAKE_SIZE: usize = 64 << 10;
@@ -166,12 +166,16 @@ fn poll_slices<S: Transport>(
     }
 }
 
-impl<S: Transport + Send> WriteInPlace for Mutex<Driver<S>> {
+impl<S: Transport + Send> Direct for Mutex<Driver<S>> {
     fn send_in_place(&self, message: Message, last: bool) -> Result<(), Message> {
         match self.try_lock() {
             Ok(mut driver) => driver.send_in_place(message, last),
             // Who queues it wakes the task, which sees what was encoded before, too.
             Err(_) => Err(message),
         }
+    }
+
+    fn detach(&self) -> Option<Remains> {
+        lock(self).detach()
     }
 }

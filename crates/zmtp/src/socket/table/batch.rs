@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::Table;
 use crate::message::Message;
+use crate::socket::direct::Direct;
 use crate::socket::peer::PeerId;
-use crate::socket::write_in_place::WriteInPlace;
 
 /// How a message of a batch leaves without being queued.
 #[derive(Debug)]
 pub(in crate::socket) struct Way {
-    pub(in crate::socket) connection: Arc<dyn WriteInPlace>,
+    pub(in crate::socket) connection: Arc<dyn Direct>,
     /// Where in the batch the next message for the same peer is.
     pub(in crate::socket) next: Option<usize>,
 }
@@ -37,7 +37,7 @@ impl Table {
         if !entry.is_open() || !entry.outbox.is_empty() {
             return None;
         }
-        let connection = entry.writer.as_ref()?.upgrade()?;
+        let connection = entry.direct.as_ref()?.upgrade()?;
         let (known, next) = std::mem::replace(&mut entry.in_batch, (batch, at));
         Some(Way { connection, next: (known == batch).then_some(next) })
     }

@@ -11,10 +11,10 @@ use super::{Order, Phase, Slot, Table};
 use crate::config::{DuplicateIdentity, Release};
 use crate::message::Message;
 use crate::proto::PeerInfo;
+use crate::socket::direct::Direct;
 use crate::socket::entry::Entry;
 use crate::socket::outlet::EndpointId;
 use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
-use crate::socket::write_in_place::WriteInPlace;
 
 impl Table {
     /// A place for a new connection, unless the socket is closing or has as many as it may. The
@@ -76,12 +76,55 @@ impl Table {
             None => info.identity.clone(),
         };
         self.claim(&routing_id, endpoint)?;
-        self.names.entry(routing_id.clone()).or_default().bearers.push(id);
-        let entry = self.entry(id).ok_or(LeaveReason::Local)?;
-        entry.peer = Some(Arc::new(Peer { id, routing_id, origin, address, info }));
+        self.install(Peer { id, routing_id, origin, address, info }).ok_or(LeaveReason::Local)?;
         self.join_rotation(id);
         self.schedule(id);
         Ok(())
+    }
+
+    /// A connection goes on that another socket had, under the name that its peer has. The application knows of it.
+    pub(in crate::socket) fn attach(
+        &mut self,
+        id: PeerId,
+        info: Arc<PeerInfo>,
+        routing_id: Bytes,
+    ) -> Result<Arc<Peer>, LeaveReason> {
+        let entry = self.entry(id).ok_or(LeaveReason::Local)?;
+        entry.announced = true;
+        let (origin, address, endpoint) = (entry.origin, entry.address.clone(), entry.endpoint);
+        self.claim(&routing_id, endpoint)?;
+        self.install(Peer { id, routing_id, origin, address, info }).ok_or(LeaveReason::Local)
+    }
+
+    fn install(&mut self, peer: Peer) -> Option<Arc<Peer>> {
+        let peer = Arc::new(peer);
+        self.names.entry(peer.routing_id.clone()).or_default().bearers.push(peer.id);
+        self.entry(peer.id)?.peer = Some(peer.clone());
+        Some(peer)
+    }
+
+    /// Takes what has arrived from a peer and what is to be sent to it, if it is to stay. It leaves with that.
+    pub(in crate::socket) fn detach(
+        &mut self,
+        id: PeerId,
+    ) -> Option<(VecDeque<Message>, VecDeque<Message>)> {
+        let (mut inbox, mut outbox) = (VecDeque::new(), VecDeque::new());
+        let entry = self.entry(id).filter(|entry| entry.is_open())?;
+        let bytes = entry.inbox.bytes;
+        inbox.extend(std::iter::from_fn(|| Some(entry.inbox.pop()?.0)));
+        self.dequeue(bytes);
+        self.take_outbox(id, &mut outbox);
+        self.leave(id, &LeaveReason::Local);
+        Some((inbox, outbox))
+    }
+
+    /// All peers that are connected, and how their connections are reached.
+    pub(in crate::socket) fn directs(&self) -> Vec<(Arc<Peer>, Arc<dyn Direct>)> {
+        let direct = |entry: &Entry| {
+            let direct = entry.direct.as_ref()?.upgrade()?;
+            Some((entry.peer.clone()?, direct))
+        };
+        self.entries().filter(|entry| entry.is_open()).filter_map(direct).collect()
     }
 
     /// Settles who may bear `name` from now on.
@@ -188,9 +231,9 @@ impl Table {
         }
     }
 
-    pub(in crate::socket) fn set_writer(&mut self, id: PeerId, writer: &Arc<dyn WriteInPlace>) {
+    pub(in crate::socket) fn set_direct(&mut self, id: PeerId, direct: &Arc<dyn Direct>) {
         if let Some(entry) = self.entry(id) {
-            entry.writer = Some(Arc::downgrade(writer));
+            entry.direct = Some(Arc::downgrade(direct));
         }
     }
 
