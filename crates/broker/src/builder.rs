@@ -8,6 +8,7 @@ use zmtp::{Endpoint, Router};
 
 use crate::batch::Batch;
 use crate::config::Config;
+use crate::handover::Handover;
 use crate::queue::{DeadLetter, Policy, Queue, Side};
 use crate::report::{PeerChange, Report, Reports};
 use crate::service::Broker;
@@ -58,6 +59,7 @@ pub struct Builder {
     config: Config,
     frontend: Vec<OwnedFd>,
     backend: Vec<OwnedFd>,
+    handover: Option<Handover>,
     times: bool,
     reports: Reports,
     dead_letters: OnDeadLetter,
@@ -81,6 +83,7 @@ impl From<Config> for Builder {
             config,
             frontend: Vec::new(),
             backend: Vec::new(),
+            handover: None,
             times: false,
             reports: Reports::default(),
             dead_letters: Box::new(|_| {}),
@@ -107,6 +110,12 @@ impl Builder {
             Side::Frontend => self.frontend.push(socket),
             Side::Backend => self.backend.push(socket),
         }
+        self
+    }
+
+    /// Goes on with what another broker has left. It listens where that did and nowhere else.
+    pub fn go_on(mut self, handover: Handover) -> Self {
+        self.handover = Some(handover);
         self
     }
 
@@ -189,10 +198,17 @@ impl Builder {
             self.config.backend = default.backend;
         }
         let (frontend, backend) = self.config.sockets()?;
-        let of_clients = bind(&frontend, &self.config.frontend, self.frontend, Side::Frontend);
-        let frontend_endpoints = of_clients.await?;
-        let of_workers = bind(&backend, &self.config.backend, self.backend, Side::Backend);
-        let backend_endpoints = of_workers.await?;
+        let mut inherited = None;
+        let [frontend_endpoints, backend_endpoints] = if let Some(handover) = self.handover {
+            let attached = handover.attach(&frontend, &backend).map_err(StartError::Handover)?;
+            inherited = Some(attached.0);
+            attached.1
+        } else {
+            let of_clients = bind(&frontend, &self.config.frontend, self.frontend, Side::Frontend);
+            let of_clients = of_clients.await?;
+            let of_workers = bind(&backend, &self.config.backend, self.backend, Side::Backend);
+            [of_clients, of_workers.await?]
+        };
         let mut queue = Queue::new(self.config.policy, now());
         if self.times {
             queue.keep_times();
@@ -208,6 +224,8 @@ impl Builder {
             max_message_size: self.config.max_message_size,
             journal: None,
             orders: None,
+            inherited,
+            heir: None,
             events: (Vec::new(), Vec::new()),
             batch: Batch::default(),
             reports: self.reports,

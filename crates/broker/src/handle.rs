@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::handover::Handover;
 use crate::queue::{Policy, Status};
 use crate::service::Broker;
 use crate::tap::Tap;
@@ -139,6 +140,17 @@ impl Handle {
     /// If the broker has ended.
     pub async fn tap(&self, peer: Bytes) -> Result<Tap, Ended> {
         self.order(move |broker| broker.taps.open(peer)).await
+    }
+
+    /// Has the broker end without closing anything, and brings what it leaves to the [next](crate::Builder::go_on).
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn hand_over(&self) -> Result<Handover, Ended> {
+        let (heir, inherits) = oneshot::channel();
+        self.order(|broker| broker.heir = Some(heir)).await?;
+        inherits.await.map_err(|_| Ended)
     }
 
     /// Has the broker do this between two batches, and brings what comes of it.

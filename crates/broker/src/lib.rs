@@ -34,7 +34,9 @@
 mod batch;
 mod builder;
 mod config;
+mod fields;
 mod handle;
+mod handover;
 mod journal;
 mod peer_map;
 mod queue;
@@ -47,6 +49,7 @@ mod timer;
 pub use builder::Builder;
 pub use config::{Config, backend_limits};
 pub use handle::{Ended, Handle};
+pub use handover::{Handover, Part};
 pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
     Action, Asked, AtLimit, Cause, ClientStatus, Counters, DeadLetter, Faults, GaveUp, Histogram,

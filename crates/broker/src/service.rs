@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{Endpoint, LeaveReason, Message, Monitor, PeerEvent, PeerId, Router};
@@ -15,6 +16,7 @@ use crate::batch::Batch;
 use crate::builder::{Builder, OnDeadLetter};
 use crate::config::Config;
 use crate::handle::{Handle, Orders};
+use crate::handover::{Handover, Inherited};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Action, Counters, Queue, Side, Violation};
 use crate::report::Reports;
@@ -52,6 +54,10 @@ pub struct Broker {
     pub(crate) max_message_size: usize,
     pub(crate) journal: Option<Journal>,
     pub(crate) orders: Option<Orders>,
+    /// Peers of an earlier broker.
+    pub(crate) inherited: Option<Inherited>,
+    /// Who is to go on from here.
+    pub(crate) heir: Option<oneshot::Sender<Handover>>,
     /// What the backend and the frontend have told and was not looked at.
     pub(crate) events: (Vec<PeerEvent>, Vec<PeerEvent>),
     pub(crate) batch: Batch,
@@ -125,12 +131,16 @@ impl Broker {
     ///
     /// If the future is dropped, the broker ends at once.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
+        if let Some(inherited) = self.inherited.take() {
+            self.queue.set_time(now());
+            inherited.join(&mut self.queue);
+        }
         let mut failure = tokio::select! {
             biased;
             () = shutdown => None,
             result = self.carry(|_| false) => result.err(),
         };
-        if failure.is_none() {
+        if failure.is_none() && self.heir.is_none() {
             self.queue.drain();
             let drain = self.drain;
             // Too late or done, what is left is told below.
@@ -143,8 +153,20 @@ impl Broker {
             counters: self.queue.counters(),
             failure: failure.map(|failure| *failure),
         };
-        tokio::join!(self.frontend.close(), self.backend.close());
+        match self.heir.take().filter(|_| outcome.failure.is_none()) {
+            Some(heir) => self.hand_over(heir).await,
+            None => drop(tokio::join!(self.frontend.close(), self.backend.close())),
+        }
         outcome
+    }
+
+    /// Leaves all to who asked for it. The journal is nobody's from then on.
+    async fn hand_over(self, heir: oneshot::Sender<Handover>) {
+        let estate = self.queue.estate();
+        drop(self.journal);
+        let (frontend, backend) = tokio::join!(self.frontend.detach(), self.backend.detach());
+        // Who has asked may be gone, and all is closed.
+        let _ = heir.send(Handover::new(estate, frontend, backend));
     }
 
     /// Carries requests and replies until `done` says so.
@@ -152,7 +174,7 @@ impl Broker {
         let mut timer = Timer::default();
         // Of those that were taken when this was dropped before.
         self.take_turn()?;
-        while !done(&self.queue) {
+        while !done(&self.queue) && self.heir.is_none() {
             poll_fn(|cx| self.poll_events(cx, &mut timer)).await?;
             if self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
                 self.gather().await;

@@ -17,6 +17,8 @@ pub enum StartError {
     Bind(BindError),
     /// A socket that was to listen already is not one that can be used.
     Listener(Side, io::Error),
+    /// What another broker has left cannot be gone on with.
+    Handover(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -24,6 +26,9 @@ impl fmt::Display for StartError {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Bind(error) => error.fmt(f),
+            Self::Handover(error) => {
+                write!(f, "cannot go on with another broker's sockets: {error}")
+            }
             Self::Listener(side, error) => {
                 write!(f, "cannot use the socket to which a {side} is to connect: {error}")
             }
@@ -36,7 +41,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Config(error) => error.source(),
             Self::Bind(error) => error.source(),
-            Self::Listener(_, error) => Some(error),
+            Self::Listener(_, error) | Self::Handover(error) => Some(error),
         }
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use zmtp::Message;
 
 use super::HEAD;
+use crate::fields::{Fields, put_bytes, put_frames, size_of};
 use crate::queue::{Asked, Record};
 
 const ASKED: u8 = 1;
@@ -57,27 +58,6 @@ fn head_of(payload: &[u8]) -> [u8; HEAD] {
     head
 }
 
-/// No message is as long, see [`MESSAGE_MAX`](super::MESSAGE_MAX).
-fn size_of(size: usize) -> u32 {
-    u32::try_from(size).unwrap_or(u32::MAX)
-}
-
-fn put_size(size: usize, output: &mut Vec<u8>) {
-    output.extend(size_of(size).to_le_bytes());
-}
-
-fn put_frames<'a>(count: usize, frames: impl Iterator<Item = &'a [u8]>, output: &mut Vec<u8>) {
-    put_size(count, output);
-    for frame in frames {
-        put_bytes(frame, output);
-    }
-}
-
-fn put_bytes(bytes: &[u8], output: &mut Vec<u8>) {
-    put_size(bytes.len(), output);
-    output.extend_from_slice(bytes);
-}
-
 /// What a head says of its payload: the size and the checksum. None if it is not a head.
 pub(super) fn decode_head(head: [u8; HEAD]) -> Option<(u32, u32)> {
     let mut fields = Fields(&head);
@@ -108,41 +88,4 @@ fn decode_asked(fields: &mut Fields<'_>) -> Option<Asked> {
     let message = Message::copy_from(&fields.frames()?);
     let is_addressed = message.len() >= 2 && message.part(0) == Some(b"");
     is_addressed.then_some(Asked { number, connection, lock_step, stack, message })
-}
-
-/// What has not been taken of a payload.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let size = self.u32()?;
-        self.take(usize::try_from(size).ok()?)
-    }
-
-    fn frames(&mut self) -> Option<Vec<&'a [u8]>> {
-        let count = self.u32()?;
-        (0..count).map(|_| self.bytes()).collect()
-    }
 }

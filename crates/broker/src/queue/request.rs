@@ -43,6 +43,13 @@ impl Request {
         Self { number, client, position: 0, lock_step, since, stack, message, past }
     }
 
+    /// As its client sent it.
+    pub(super) fn as_asked(&self) -> Message {
+        let stack = self.stack.iter().map(|frame| &**frame);
+        let parts: Vec<_> = stack.chain(self.message.parts().skip(2)).collect();
+        Message::copy_from(&parts)
+    }
+
     /// What its client is called, as the worker sees it.
     pub(super) fn client_name(&self) -> &[u8] {
         self.message.part(1).unwrap_or_default()

@@ -1,6 +1,7 @@
 //! Workers: who is idle and for how long, and who has which request.
 
 mod leases;
+mod leaving;
 mod quarantine;
 mod status;
 

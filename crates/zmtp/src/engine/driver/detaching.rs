@@ -37,7 +37,9 @@ impl<S: Transport> Driver<S> {
 }
 
 fn encode(messages: VecDeque<Message>, wire: &mut Transmit) {
-    messages.into_iter().for_each(|message| message.encode_into(wire));
+    for message in messages {
+        message.encode_into(wire);
+    }
 }
 
 fn whole(wire: &mut Transmit) -> Bytes {

@@ -1,0 +1,159 @@
+//! [`Handover`]: what a broker that ends leaves to the next one.
+
+mod encoding;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zmtp::proto::SocketType;
+use zmtp::{
+    Detached, DetachedConnection, DetachedListener, Endpoint, Message, Peer, PeerId, Router,
+};
+
+use crate::queue::{Estate, Left, Queue, Record, Replay, Running, Work};
+
+/// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
+/// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it, nor how often
+/// a request was handed out in vain.
+#[derive(Debug)]
+pub struct Handover {
+    listeners: [Vec<DetachedListener>; 2],
+    clients: Vec<DetachedConnection>,
+    /// What clients wait for, by their places, in the order of their turns.
+    waiting: Vec<(usize, Message)>,
+    workers: Vec<(DetachedConnection, Heir)>,
+    /// Requests that are in the journal and go on with their clients.
+    numbers: Vec<u64>,
+    paused: bool,
+}
+
+/// A worker, and the place of the client whose request it has.
+#[derive(Debug)]
+struct Heir {
+    left: Left,
+    client: usize,
+}
+
+/// A part of what is left, for another process: bytes, and a descriptor that goes with them.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Part<'a> {
+    /// All but that.
+    pub bytes: Bytes,
+    /// It, if there is one.
+    pub socket: Option<BorrowedFd<'a>>,
+}
+
+/// Peers that are there, and are not known to the queue yet.
+#[derive(Debug)]
+pub(crate) struct Inherited {
+    clients: Vec<Option<Arc<Peer>>>,
+    waiting: Vec<(usize, Message)>,
+    workers: Vec<(Arc<Peer>, Heir)>,
+    paused: bool,
+}
+
+impl Handover {
+    /// Of two sockets that were taken apart.
+    pub(crate) fn new(estate: Estate, frontend: Detached, backend: Detached) -> Self {
+        let Estate { waiting, workers, numbers, paused } = estate;
+        let (mut clients, mut places) = (Vec::new(), BTreeMap::new());
+        for (id, connection) in frontend.connections {
+            places.insert(id, clients.len());
+            clients.push(connection);
+        }
+        let waiting = waiting.into_iter();
+        let waiting = waiting.filter_map(|(id, message)| Some((*places.get(&id)?, message)));
+        let waiting = waiting.collect();
+        let mut connections: BTreeMap<PeerId, _> = backend.connections.into_iter().collect();
+        let heir = |(id, left): (PeerId, Left)| {
+            let client = match &left.work {
+                Work::Busy(Running { client, .. }) => places.get(client).copied(),
+                _ => None,
+            };
+            Some((connections.remove(&id)?, Heir { left, client: client.unwrap_or(usize::MAX) }))
+        };
+        let workers = workers.into_iter().filter_map(heir).collect();
+        let listeners = [frontend.listeners, backend.listeners];
+        Self { listeners, clients, waiting, workers, numbers, paused }
+    }
+
+    /// What is left of a journal without the requests that go on with their clients.
+    pub fn settle(&self, replay: &mut Replay) {
+        for &number in &self.numbers {
+            replay.apply(Record::Ended { number });
+        }
+    }
+
+    /// So many connections, of clients and of workers.
+    #[must_use]
+    pub fn connections(&self) -> [usize; 2] {
+        [self.clients.len(), self.workers.len()]
+    }
+
+    /// All of it, to be put together by [`from_parts`](Self::from_parts), in this order.
+    pub fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        encoding::parts(self)
+    }
+
+    /// From parts with their descriptors. None if they are not all of it, or those of another version.
+    #[must_use]
+    pub fn from_parts(parts: impl IntoIterator<Item = (Bytes, Option<OwnedFd>)>) -> Option<Self> {
+        encoding::from_parts(parts)
+    }
+
+    /// Goes on with the sockets. A connection for which there is no room is closed.
+    pub(crate) fn attach(
+        self,
+        frontend: &Router,
+        backend: &Router,
+    ) -> io::Result<(Inherited, [Vec<Endpoint>; 2])> {
+        let [of_frontend, of_backend] = self.listeners;
+        let endpoints = [listen(frontend, of_frontend)?, listen(backend, of_backend)?];
+        let client = |connection| frontend.attach(connection).ok();
+        let worker = |(connection, heir)| Some((backend.attach(connection).ok()?, heir));
+        let inherited = Inherited {
+            clients: self.clients.into_iter().map(client).collect(),
+            waiting: self.waiting,
+            workers: self.workers.into_iter().filter_map(worker).collect(),
+            paused: self.paused,
+        };
+        Ok((inherited, endpoints))
+    }
+}
+
+fn listen(socket: &Router, listeners: Vec<DetachedListener>) -> io::Result<Vec<Endpoint>> {
+    listeners.into_iter().map(|listener| socket.attach_listener(listener)).collect()
+}
+
+impl Inherited {
+    /// Tells a queue of them.
+    pub(crate) fn join(self, queue: &mut Queue) {
+        let is_lock_step = |peer: &Peer| peer.info.socket_type == SocketType::Req;
+        for client in self.clients.iter().flatten() {
+            queue.client_joined(client.id, &client.routing_id, is_lock_step(client));
+        }
+        // Nothing is handed out before all are there.
+        queue.pause();
+        for (client, message) in self.waiting {
+            if let Some(Some(client)) = self.clients.get(client) {
+                queue.take_in_request(client.id, message);
+            }
+        }
+        for (worker, Heir { mut left, client }) in self.workers {
+            if let Work::Busy(running) = &mut left.work {
+                match self.clients.get(client) {
+                    Some(Some(client)) => running.client = client.id,
+                    _ => left.work = Work::Late,
+                }
+            }
+            queue.take_in_worker(worker.id, &worker.routing_id, is_lock_step(&worker), left);
+        }
+        if !self.paused {
+            queue.resume();
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! [`Estate`]: what a queue leaves to the next one, which has its peers.
+
+use bytes::Bytes;
+use zmtp::{Message, PeerId};
+
+use super::clients::Pushed;
+use super::envelope::split_envelope;
+use super::request::Request;
+use super::steering::Mode;
+use super::{Queue, UNREADY};
+
+/// What a queue leaves to the next one, which has its peers.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    /// What clients have asked and no worker has, as they sent it, in the order of their turns.
+    pub(crate) waiting: Vec<(PeerId, Message)>,
+    /// The idle ones first, in the order of their turns.
+    pub(crate) workers: Vec<(PeerId, Left)>,
+    /// The numbers of all these requests, under which they are in a journal.
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) paused: bool,
+}
+
+/// A worker as it is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Left {
+    pub(crate) work: Work,
+    /// What its last message began with, in front of the delimiter.
+    pub(crate) stack: Vec<Bytes>,
+    pub(crate) strikes: u32,
+    /// An operator wants it to have nothing more.
+    pub(crate) held: bool,
+}
+
+/// What a worker is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    Silent,
+    Idle,
+    /// It has a request.
+    Busy(Running),
+    /// It owes a reply that nobody waits for.
+    Late,
+}
+
+/// A request that a worker has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    pub(crate) client: PeerId,
+    /// As the client sent it.
+    pub(crate) message: Message,
+    /// The worker may answer something else first.
+    pub(crate) in_doubt: bool,
+}
+
+impl Queue {
+    /// What there is to go on with, if it goes to a queue that has the same peers.
+    pub(crate) fn estate(&self) -> Estate {
+        let is_wanted = |request: &&Request| self.clients.want(request);
+        let waiting: Vec<_> = self.clients.requests().filter(is_wanted).collect();
+        let running = self.workers.requests().map(|(request, ..)| request).filter(is_wanted);
+        Estate {
+            numbers: running.chain(waiting.iter().copied()).map(|it| it.number).collect(),
+            waiting: waiting.iter().map(|it| (it.client, it.as_asked())).collect(),
+            workers: self.workers.bequeath(|request| self.clients.want(request)),
+            paused: self.mode == Mode::Paused,
+        }
+    }
+
+    /// A client goes on waiting that another queue had. Returns the request's number.
+    pub(crate) fn take_in_request(&mut self, client: PeerId, message: Message) -> Option<u64> {
+        let (stack, message) = split_envelope(message)?;
+        self.counters.requests += 1;
+        self.counters.request_bytes += message.wire_size() as u64;
+        self.number += 1;
+        let pushed =
+            self.clients.push(client, self.number, self.micros, stack, &message, usize::MAX);
+        if self.records.is_some() {
+            self.note_asked(client);
+        }
+        if matches!(pushed, Pushed::Replaces | Pushed::Unwanted) {
+            self.counters.abandoned += 1;
+        }
+        Some(self.number)
+    }
+
+    /// A worker goes on that another queue had.
+    pub(crate) fn take_in_worker(
+        &mut self,
+        worker: PeerId,
+        routing_id: &Bytes,
+        lock_step: bool,
+        left: Left,
+    ) {
+        let Left { work, stack, strikes, held } = left;
+        if work == Work::Silent && strikes == 0 {
+            self.worker_joined(worker, routing_id, lock_step);
+        } else {
+            self.workers.join(worker, routing_id, lock_step);
+            self.workers.look_at(worker, self.now + UNREADY);
+        }
+        let in_doubt = matches!(&work, Work::Busy(running) if running.in_doubt);
+        self.workers.take_in(worker, &work, stack, (strikes, held), in_doubt);
+        if let Work::Busy(running) = work {
+            self.go_on_with(worker, running);
+        }
+    }
+
+    /// A worker has this request, and is not given it again.
+    fn go_on_with(&mut self, worker: PeerId, running: Running) {
+        let Running { client, message, .. } = running;
+        let Some(number) = self.take_in_request(client, message) else { return };
+        let Some(request) = self.clients.take(client, number) else { return };
+        // Its worker has been sent it already.
+        let _ = self.workers.give(worker, request, self.now, self.policy.lease);
+        if self.records.is_some() {
+            self.note_handed_out(number, worker);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Workers that are left to another queue, and those that come from one.
+
+use bytes::Bytes;
+use zmtp::PeerId;
+
+use super::super::doubt::Doubt;
+use super::super::estate::{Left, Running, Work};
+use super::super::request::Request;
+use super::{State, Worker, Workers};
+
+impl Workers {
+    /// All as they stand: the idle ones in the order of their turns, then the others.
+    pub(in crate::queue) fn bequeath(
+        &self,
+        wants: impl Fn(&Request) -> bool,
+    ) -> Vec<(PeerId, Left)> {
+        let is_idle = |worker: &Worker| matches!(worker.state, State::Idle);
+        let idle = self.idle.iter().filter_map(|&id| Some((id, self.by_id.get(id)?)));
+        let others = self.by_id.iter().filter(|(_, worker)| !is_idle(worker));
+        idle.chain(others).map(|(id, worker)| (id, worker.left(&wants))).collect()
+    }
+
+    /// A worker that has joined is as another queue has left it. What it has, it is to be given.
+    pub(in crate::queue) fn take_in(
+        &mut self,
+        id: PeerId,
+        work: &Work,
+        stack: Vec<Bytes>,
+        (strikes, held): (u32, bool),
+        in_doubt: bool,
+    ) {
+        let Some(worker) = self.by_id.get_mut(id) else { return };
+        (worker.strikes, worker.held) = (strikes, held);
+        match work {
+            Work::Silent => worker.stack = stack.into(),
+            Work::Idle => self.set_idle(id, stack.into()),
+            Work::Busy(_) => {
+                worker.stack = stack.into();
+                worker.doubt = in_doubt.then(|| Box::new(Doubt::of_unknown()));
+            }
+            Work::Late => {
+                worker.stack = stack.into();
+                worker.state = State::Late(None);
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn left(&self, wants: impl Fn(&Request) -> bool) -> Left {
+        let work = match &self.state {
+            State::Silent => Work::Silent,
+            State::Idle | State::Held => Work::Idle,
+            State::Busy(request) if wants(request) => Work::Busy(Running {
+                client: request.client,
+                message: request.as_asked(),
+                in_doubt: self.doubt.is_some(),
+            }),
+            State::Busy(_) | State::Late(_) => Work::Late,
+        };
+        Left { work, stack: self.stack.to_vec(), strikes: self.strikes, held: self.held }
+    }
+}
