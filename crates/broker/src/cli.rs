@@ -56,6 +56,9 @@ pub(crate) enum Command {
     Pause(Controlled),
     /// Have a queue that was paused go on.
     Resume(Controlled),
+    /// Have the program that is installed now go on with a queue: a new process takes over all connections as they stand, and
+    /// no peer notices. Should it not start, nothing changes.
+    Upgrade(Controlled),
     /// Have a queue end as SIGTERM does: once no request is in flight, or its drain limit is over.
     Drain(Controlled),
     /// Give a worker nothing more, once it has answered what it has, until it is released or connects again.

@@ -121,6 +121,12 @@ impl Letters {
         Ok(Self(Arc::new(Mutex::new(Writer::open(path)?))))
     }
 
+    /// Another queue may write there from now on.
+    pub(crate) fn unlock(&self) {
+        // A file that is gone is not locked.
+        let _ = self.writer().file.unlock();
+    }
+
     /// Returns the letter's number in the file.
     pub(crate) fn add(&self, letter: &DeadLetter) -> io::Result<u64> {
         self.writer().add(letter)

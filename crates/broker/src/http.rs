@@ -7,10 +7,8 @@ mod socket_file;
 mod view;
 
 use std::convert::Infallible;
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +25,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) use client::Place;
-pub(crate) use control::Control;
-use socket_file::SocketFile;
+pub(crate) use control::{Control, Demand};
+pub(crate) use socket_file::{SocketFile, bind_owned};
 pub(crate) use view::View;
 
 /// Connections at a time; others wait to be accepted.
@@ -52,8 +50,8 @@ pub(crate) struct Server {
 
 #[derive(Debug)]
 enum Listener {
-    Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, SocketFile),
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// Who asks, and for what.
@@ -65,39 +63,26 @@ enum Door {
 }
 
 impl Server {
-    /// Serves what can be read at an address.
-    pub(crate) fn bind(address: SocketAddr, hosts: Vec<String>, view: View) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind(address).map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
-        })?;
-        Self::on(listener, hosts, view)
-    }
-
-    /// Serves what can be read where somebody listens already.
-    pub(crate) fn on(
+    /// Serves what can be read.
+    pub(crate) fn public(
         listener: std::net::TcpListener,
         hosts: Vec<String>,
         view: View,
     ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let listener = Listener::Tcp(TcpListener::from_std(listener)?, address);
+        let listener = Listener::Tcp(TcpListener::from_std(listener)?);
         Ok(Self { listener, door: Arc::new(Door::Public(hosts, view)) })
     }
 
-    /// Serves the owner of this process at a path.
-    pub(crate) async fn bind_control(
-        path: &Path,
+    /// Serves the owner of this process.
+    pub(crate) fn owned(
+        listener: std::os::unix::net::UnixListener,
         control: Control,
         view: View,
     ) -> io::Result<Self> {
-        let bound = socket_file::bind(path).await;
-        let (listener, file) = bound.map_err(|error| {
-            let what = format!("cannot be controlled at {}: {error}", path.display());
-            io::Error::new(error.kind(), what)
-        })?;
-        let door = Arc::new(Door::Owner(control, view));
-        Ok(Self { listener: Listener::Unix(listener, file), door })
+        listener.set_nonblocking(true)?;
+        let listener = Listener::Unix(UnixListener::from_std(listener)?);
+        Ok(Self { listener, door: Arc::new(Door::Owner(control, view)) })
     }
 
     /// Serves for ever.
@@ -105,26 +90,16 @@ impl Server {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         while let Ok(place) = places.clone().acquire_owned().await {
             let accepted = match &self.listener {
-                Listener::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| {
+                Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
                     tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
                 }),
-                Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
                     tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
                 }),
             };
             if accepted.is_err() {
                 tokio::time::sleep(PAUSE).await;
             }
-        }
-    }
-}
-
-/// Where that is.
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.listener {
-            Listener::Tcp(_, address) => write!(f, "http://{address}"),
-            Listener::Unix(_, file) => file.path().display().fmt(f),
         }
     }
 }

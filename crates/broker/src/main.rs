@@ -20,6 +20,7 @@ mod log;
 mod metrics;
 mod names;
 mod output;
+mod passing;
 mod signals;
 mod status;
 mod systemd;

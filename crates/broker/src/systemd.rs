@@ -59,6 +59,11 @@ pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("waiting for requests in flight")]);
 }
 
+/// Another process goes on.
+pub(crate) fn tell_successor(process: u32) {
+    tell(&[NotifyState::MainPid(process)]);
+}
+
 /// Gives a sign of life as often as is wanted, as long as the queue answers.
 pub(crate) async fn watch(broker: Handle) {
     let mut micros = 0;

@@ -63,7 +63,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     pub(crate) http_host: Vec<String>,
     /// Be told what to do over a Unix socket at this path, which only this user can connect to: by `broker pause`, `resume`,
-    /// `drain`, `quarantine`, `release`, `tap` and `dead-letters resubmit`.
+    /// `drain`, `upgrade`, `quarantine`, `release`, `tap` and `dead-letters resubmit`.
     #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = CONTROL)]
     pub(crate) control: Option<PathBuf>,
     #[command(flatten)]

@@ -23,7 +23,7 @@ const CONFIGURED: [&str; 2] = [SERVE, "config"];
 const FILE: &str = "config";
 
 /// What an option is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) name: String,
     /// As on the command line; none if it is not set.
@@ -44,7 +44,7 @@ pub(crate) const RELOADED: [&str; 8] = [
 ];
 
 /// Where it comes from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Default,
     File(String),

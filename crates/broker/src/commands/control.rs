@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use form_urlencoded::Serializer;
 use hyper::Method;
@@ -11,9 +12,19 @@ use crate::http::Place;
 use crate::output::say;
 use crate::signals::Signals;
 
+/// For the next process to go on.
+const UPGRADE: Duration = Duration::from_secs(60);
+
 /// Has the queue do something, and prints what it says of that.
 pub(crate) async fn run(at: Controlled, path: &str) -> Result<ExitCode, Box<dyn Error>> {
     let reply = Place::Control(at.control).ask(Method::POST, path).await?;
+    say(reply.text().await?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Has another process go on with the queue, and prints which.
+pub(crate) async fn upgrade(at: Controlled) -> Result<ExitCode, Box<dyn Error>> {
+    let reply = Place::Control(at.control).ask_within(UPGRADE, Method::POST, "/upgrade").await?;
     say(reply.text().await?);
     Ok(ExitCode::SUCCESS)
 }

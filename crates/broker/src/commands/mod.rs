@@ -36,6 +36,7 @@ pub(crate) async fn run(
         Command::Tap(options) => control::tap(options).await,
         Command::Pause(at) => control::run(at, "/pause").await,
         Command::Resume(at) => control::run(at, "/resume").await,
+        Command::Upgrade(at) => control::upgrade(at).await,
         Command::Drain(at) => control::run(at, "/drain").await,
         Command::Quarantine(of) => control::with_worker(of, "/quarantine").await,
         Command::Release(of) => control::with_worker(of, "/release").await,

@@ -49,10 +49,20 @@ impl Place {
 
     /// Asks for something. An answer that says no is an error.
     pub(crate) async fn ask(&self, method: Method, path: &str) -> Result<Reply, String> {
+        self.ask_within(PATIENCE, method, path).await
+    }
+
+    /// Asks for something that takes its time.
+    pub(crate) async fn ask_within(
+        &self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+    ) -> Result<Reply, String> {
         let request = Request::builder().method(method).uri(path).header(HOST, "localhost");
         let request = request.body(Empty::<Bytes>::new()).map_err(|error| self.trouble(error))?;
         let mut sender = self.connect().await?;
-        let answer = match timeout(PATIENCE, sender.send_request(request)).await {
+        let answer = match timeout(patience, sender.send_request(request)).await {
             Ok(answer) => answer.map_err(|error| self.trouble(error))?,
             Err(_) => return Err(self.trouble("no answer in time")),
         };

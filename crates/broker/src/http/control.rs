@@ -1,7 +1,6 @@
 //! [`Control`]: what the owner of a queue may tell it to do, and what only the owner may see.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use broker::{Ended, Handle, Passed, Side, Tap};
@@ -10,24 +9,32 @@ use futures::stream::unfold;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use tokio::sync::Notify;
+use tokio::sync::{mpsc, oneshot};
 use zmtp::{Endpoint, Message};
 
 use super::{Answer, parameter, plain};
 use crate::client::ask;
 use crate::dead_letters::{self, Letter, Letters};
 use crate::names;
-use crate::output::{excerpt, line, note};
+use crate::output::{excerpt, line, note, warn};
 
-pub(super) const COMMANDS: &str =
-    "; so are /pause, /resume, /drain, /quarantine, /release and /resubmit for POST, and /tap";
+pub(super) const COMMANDS: &str = "; so are /pause, /resume, /drain, /upgrade, /quarantine, /release and /resubmit for POST, and /tap";
+
+/// What the process is to do with its queue.
+#[derive(Debug)]
+pub(crate) enum Demand {
+    /// End, once no request is in flight.
+    Drain,
+    /// Have another process go on, and say which, or why not.
+    Upgrade(oneshot::Sender<Result<String, String>>),
+}
 
 /// What the owner of a queue can reach.
 #[derive(Debug)]
 pub(crate) struct Control {
     pub(crate) broker: Handle,
-    /// Told when the queue is to drain and end.
-    pub(crate) drain: Arc<Notify>,
+    /// What the process is to do.
+    pub(crate) demand: mpsc::Sender<Demand>,
     pub(crate) letters: Option<Letters>,
     /// Where requests are sent again.
     pub(crate) frontend: Endpoint,
@@ -46,9 +53,10 @@ impl Control {
                 self.broker.resume().await.map(|()| done("resumed: requests are handed out"))
             }
             (&Method::POST, "/drain") => {
-                self.drain.notify_one();
-                Ok(done("draining: the queue ends once no request is in flight"))
+                let sent = self.demand.send(Demand::Drain).await.map_err(|_| Ended);
+                sent.map(|()| done("draining: the queue ends once no request is in flight"))
             }
+            (&Method::POST, "/upgrade") => self.upgrade().await,
             (&Method::POST, "/quarantine") => self.quarantine(uri).await,
             (&Method::POST, "/release") => self.release(uri).await,
             (&Method::POST, "/resubmit") => Ok(self.resubmit(uri)),
@@ -56,6 +64,18 @@ impl Control {
         };
         let ended = |Ended| plain(StatusCode::SERVICE_UNAVAILABLE, "the queue has ended");
         Some(answer.unwrap_or_else(ended))
+    }
+
+    async fn upgrade(&self) -> Result<Answer, Ended> {
+        let (tell, told) = oneshot::channel();
+        self.demand.send(Demand::Upgrade(tell)).await.map_err(|_| Ended)?;
+        Ok(match told.await.map_err(|_| Ended)? {
+            Ok(text) => plain(StatusCode::OK, text),
+            Err(error) => {
+                warn(&error);
+                plain(StatusCode::INTERNAL_SERVER_ERROR, error)
+            }
+        })
     }
 
     async fn quarantine(&self, uri: &Uri) -> Result<Answer, Ended> {

@@ -3,10 +3,11 @@
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 
 const MODE: u32 = 0o600;
 
@@ -15,46 +16,61 @@ const BACKLOG: i32 = 16;
 
 /// Removed on drop, unless another one is there by then.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub(crate) struct SocketFile {
     path: PathBuf,
-    inode: u64,
+    /// None if it is not to be removed.
+    inode: Option<u64>,
 }
 
 impl SocketFile {
-    pub(super) fn path(&self) -> &Path {
+    /// One that is there.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let path = std::path::absolute(path)?;
+        Ok(Self { inode: Some(fs::symlink_metadata(&path)?.ino()), path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Somebody else removes it.
+    pub(crate) fn leave(mut self) {
+        self.inode = None;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+        let there = fs::symlink_metadata(&self.path).map(|found| found.ino());
+        if there.is_ok_and(|inode| Some(inode) == self.inode) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Listens at a path. A file on which nobody listens is replaced.
-pub(super) async fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    match listen(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            remove_stale(path).await?;
-            listen(path)
-        }
+/// Listens at a path, for nobody but the owner of this process. A file on which nobody listens is replaced.
+pub(crate) async fn bind_owned(path: &Path) -> io::Result<UnixListener> {
+    let bound = match listen(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => match remove_stale(path).await {
+            Ok(()) => listen(path),
+            Err(error) => Err(error),
+        },
         result => result,
-    }
+    };
+    bound.map_err(|error| {
+        let what = format!("cannot be controlled at {}: {error}", path.display());
+        io::Error::new(error.kind(), what)
+    })
 }
 
-fn listen(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
-    let path = std::path::absolute(path)?;
-    let file = SocketFile { inode: fs::symlink_metadata(&path)?.ino(), path };
     // Nobody can connect before the socket listens.
-    fs::set_permissions(&file.path, Permissions::from_mode(MODE))?;
+    fs::set_permissions(path, Permissions::from_mode(MODE))?;
     rustix::net::listen(&socket, BACKLOG)?;
-    Ok((UnixListener::from_std(socket.into())?, file))
+    Ok(socket.into())
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {

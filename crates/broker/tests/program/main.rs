@@ -11,6 +11,7 @@ mod patience;
 mod stopped;
 mod support;
 mod systemd;
+mod upgrade;
 mod work;
 
 use std::collections::{HashMap, HashSet};

@@ -18,8 +18,21 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(directory: &Path, args: &[&str]) -> Self {
+        Self::start_with(directory, args, &[])
+    }
+
+    /// With these in its environment.
+    pub(crate) fn start_with(
+        directory: &Path,
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
-        command.args(args).current_dir(directory).stderr(Stdio::piped());
+        command
+            .envs(environment.iter().copied())
+            .args(args)
+            .current_dir(directory)
+            .stderr(Stdio::piped());
         Self::spawn(&mut command)
     }
 

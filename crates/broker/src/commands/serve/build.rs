@@ -1,0 +1,86 @@
+//! A broker as the options want it.
+
+use std::os::fd::OwnedFd;
+
+use broker::{Builder, Config, Side};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use zmtp::Endpoint;
+
+use super::telling::given_up;
+use crate::cli::Serve;
+use crate::connections::{self, Connections, Fate};
+use crate::dead_letters::Letters;
+use crate::log;
+use crate::output::warn;
+use crate::systemd::Sockets;
+
+/// Descriptors that are not connections: standard streams, listeners, the runtime's own.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// What the options say. A side for which systemd listens does not listen elsewhere.
+pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Builder {
+    let unless = |passed: &[OwnedFd], endpoints: &[Endpoint]| {
+        if passed.is_empty() { endpoints.to_vec() } else { Vec::new() }
+    };
+    let mut builder = Builder::from(Config {
+        policy: options.policy(),
+        max_connections: max_connections(raise_descriptor_limit()),
+        frontend: unless(&sockets.frontend, &options.frontend),
+        backend: unless(&sockets.backend, &options.backend),
+        max_message_size: options.max_message_size,
+        read_ahead: options.read_ahead.into(),
+        heartbeat: options.heartbeat,
+        drain: options.drain,
+    });
+    for (side, passed) in [(Side::Frontend, sockets.frontend), (Side::Backend, sockets.backend)] {
+        for socket in passed {
+            builder = builder.listener(side, socket);
+        }
+    }
+    if is_watched { builder.times() } else { builder }
+}
+
+/// Has the broker tell of what happens.
+pub(super) fn tell(
+    builder: Builder,
+    connections: &connections::Shared,
+    letters: Option<Letters>,
+) -> Builder {
+    let connections = connections.clone();
+    builder
+        .on_report(log::tell_of_report)
+        .on_peer_change(move |change| {
+            if change.left.is_none() {
+                Connections::note(&connections, change.side, Fate::Joined);
+            }
+            log::tell_of_change(change);
+        })
+        .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
+}
+
+/// Each connection takes a descriptor, and the soft limit is often 1024 while the hard one is far
+/// above it. Returns the limit in force.
+fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = if raised.is_ok() { maximum } else { current };
+    limit.unwrap_or(u64::MAX)
+}
+
+/// Half of the descriptors for each side, so that neither can starve the other.
+fn max_connections(descriptors: u64) -> usize {
+    let half = descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2;
+    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, Config::default().max_connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_spare() {
+        assert_eq!(max_connections(1024), 480);
+        assert_eq!(max_connections(10), 1);
+        assert_eq!(max_connections(u64::MAX), 16_384);
+    }
+}

@@ -1,0 +1,181 @@
+//! One process that goes on with the queue of another: [`Successor`] is the next one, [`Ancestor`] the one before.
+//!
+//! ```text
+//! before                                   next, whose standard input is a socket to the one before
+//!   |-- starts it ---------------------------->| looks at its options and its files
+//!   |<--------------------------------- SOUND -|
+//!   | ends without closing anything            |
+//!   |-- all there is to go on with ----------->| goes on with that
+//!   |<--------------------------------- TAKEN -|
+//! ```
+//!
+//! Should the next one end before it says so, the one before goes on itself.
+
+use std::env;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use broker::Handover;
+use bytes::Bytes;
+
+use super::doors::Listeners;
+use super::running::Legacy;
+use crate::passing::{receive, send};
+
+/// Says to a process that it is the next one.
+const MARK: &str = "BROKER_SUCCESSOR";
+
+const SOUND: u8 = b'S';
+const TAKEN: u8 = b'T';
+
+/// In front of what is not of the broker itself.
+const HTTP: &[u8] = b"http";
+const CONTROL: &[u8] = b"control";
+const BROKER: &[u8] = b"broker";
+
+/// For the other process to say the next thing.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where the program was when it was started, be it replaced since.
+static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+
+/// To be called before the program can be replaced.
+pub(super) fn remember_program() {
+    PROGRAM.get_or_init(|| env::current_exe().ok());
+}
+
+/// The next process, which is sound.
+pub(super) struct Successor {
+    child: Child,
+    stream: UnixStream,
+}
+
+impl Successor {
+    /// Starts it with the same options. The queue goes on meanwhile.
+    pub(super) async fn start() -> Result<Self, String> {
+        let started = tokio::task::spawn_blocking(|| Self::spawn()?.wait_until_sound());
+        let started = started.await.map_err(|error| error.to_string())?;
+        started.map_err(|error| {
+            format!("the next process did not start, and nothing has changed: {error}")
+        })
+    }
+
+    fn spawn() -> io::Result<Self> {
+        let program = PROGRAM.get().cloned().flatten();
+        let program =
+            program.ok_or_else(|| io::Error::other("where the program is is not known"))?;
+        let (stream, theirs) = UnixStream::pair()?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut command = Command::new(program);
+        command.args(env::args_os().skip(1)).env(MARK, "1").stdin(OwnedFd::from(theirs));
+        // They are about this process.
+        for variable in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID"] {
+            command.env_remove(variable);
+        }
+        Ok(Self { child: command.spawn()?, stream })
+    }
+
+    fn wait_until_sound(mut self) -> io::Result<Self> {
+        self.wait_for(SOUND)?;
+        Ok(self)
+    }
+
+    fn wait_for(&mut self, expected: u8) -> io::Result<()> {
+        let mut said = [0];
+        match self.stream.read_exact(&mut said) {
+            Ok(()) if said == [expected] => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Err(io::Error::other("it has ended, and has said why")),
+        }
+    }
+
+    /// Gives it all. Returns its number.
+    pub(super) fn inherit(mut self, legacy: &Legacy) -> Result<u32, String> {
+        match self.pass_on(legacy) {
+            Ok(()) => {
+                let _ = self.stream.shutdown(Shutdown::Both);
+                Ok(self.child.id())
+            }
+            Err(error) => {
+                // Two at once would share what is there.
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                Err(format!("the next process did not go on, and this one does: {error}"))
+            }
+        }
+    }
+
+    fn pass_on(&mut self, legacy: &Legacy) -> io::Result<()> {
+        let Listeners { http, control } = &legacy.listeners;
+        if let Some(http) = http {
+            send(&self.stream, HTTP, Some(http.as_fd()))?;
+        }
+        if let Some(control) = control {
+            send(&self.stream, CONTROL, Some(control.as_fd()))?;
+        }
+        send(&self.stream, BROKER, None)?;
+        for part in legacy.handover.iter().flat_map(Handover::parts) {
+            send(&self.stream, &part.bytes, part.socket)?;
+        }
+        self.stream.shutdown(Shutdown::Write)?;
+        self.wait_for(TAKEN)
+    }
+}
+
+/// The process before, which waits until this one goes on.
+pub(super) struct Ancestor(UnixStream);
+
+impl Ancestor {
+    /// If there is one.
+    pub(super) fn find() -> io::Result<Option<Self>> {
+        if env::var_os(MARK).is_none() {
+            return Ok(None);
+        }
+        let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+        rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Some(Self(stream)))
+    }
+
+    /// Says that this process is sound, and takes what the other has.
+    pub(super) fn inherit(&mut self) -> io::Result<Legacy> {
+        self.0.write_all(&[SOUND])?;
+        let mut legacy = Legacy::default();
+        loop {
+            match receive(&self.0)? {
+                Some((kind, Some(socket))) if kind == HTTP => {
+                    legacy.listeners.http = Some(socket.into());
+                }
+                Some((kind, Some(socket))) if kind == CONTROL => {
+                    legacy.listeners.control = Some(socket.into());
+                }
+                Some((kind, None)) if kind == BROKER => break,
+                _ => return Err(io::Error::other("the process before has said something else")),
+            }
+        }
+        let mut parts: Vec<(Bytes, Option<OwnedFd>)> = Vec::new();
+        while let Some(part) = receive(&self.0)? {
+            parts.push(part);
+        }
+        let handover = Handover::from_parts(parts);
+        let handover = handover.ok_or_else(|| {
+            io::Error::other(
+                "the process before is of another version; start the queue anew instead",
+            )
+        })?;
+        legacy.handover = Some(handover);
+        Ok(legacy)
+    }
+
+    /// Says that this process goes on.
+    pub(super) fn release(mut self) -> io::Result<()> {
+        self.0.write_all(&[TAKEN])
+    }
+}

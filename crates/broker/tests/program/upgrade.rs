@@ -1,0 +1,196 @@
+//! A queue with which another process goes on, while libzmq peers are at work.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use interop::{PATIENCE, Place, Worker, request, socket};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+
+use crate::support::{Program, run, text};
+
+/// A process that goes on after the one that has started it.
+struct Next(Pid);
+
+impl Next {
+    /// Has another process go on.
+    fn upgrade(directory: &Path) -> Self {
+        let output = run(directory, &["upgrade"]);
+        assert!(output.status.success(), "{output:?}");
+        let said = text(&output.stdout).trim_end();
+        let process = said.strip_prefix("process ").and_then(|rest| rest.strip_suffix(" goes on"));
+        Self(Pid::from_raw(process.unwrap_or_else(|| panic!("{said}")).parse().unwrap()).unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.0, signal).unwrap();
+    }
+
+    fn wait(self) {
+        let start = Instant::now();
+        while test_kill_process(self.0).is_ok() {
+            assert!(start.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Next {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+fn status(directory: &Path) -> Value {
+    let output = run(directory, &["status", "--json", "--control", "broker.control"]);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+fn wait_for(directory: &Path, is_so: impl Fn(&Value) -> bool) -> Value {
+    let start = Instant::now();
+    loop {
+        let status = status(directory);
+        if is_so(&status) {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "{status}");
+    }
+}
+
+/// A REQ client that asks so many times.
+fn client(frontend: &str, name: &str, times: u32) -> JoinHandle<()> {
+    let (frontend, name) = (frontend.to_owned(), name.to_owned());
+    std::thread::spawn(move || {
+        let context = zmq::Context::new();
+        let client = socket(&context, zmq::REQ, &name);
+        client.connect(&frontend).unwrap();
+        for number in 0..times {
+            client.send(&number.to_be_bytes()[..], 0).unwrap();
+            assert_eq!(client.recv_bytes(0).unwrap(), number.to_be_bytes(), "{name:?}");
+        }
+    })
+}
+
+#[test]
+fn all_ten_clients_print_through_upgrades_and_nothing_is_done_twice() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &["--control"]);
+    let workers: Vec<_> = ["PROCESSOR-0", "", "PROCESSOR-2"]
+        .into_iter()
+        .map(|name| Worker::start(&backend, name, Duration::from_millis(10)))
+        .collect();
+    // Half of them have no name by which anybody would know them again.
+    let name = |i: usize| if i < 5 { String::new() } else { format!("CLIENT-{i}") };
+    let clients: Vec<_> = (0..10).map(|i| client(&frontend, &name(i), 20)).collect();
+    let mut nexts = Vec::new();
+    for _ in 0..3 {
+        wait_for(place.directory(), |status| status["counters"]["replies"].as_u64() > Some(20));
+        nexts.push(Next::upgrade(place.directory()));
+        assert_eq!(program.endpoints().len(), 3, "where it listens, again");
+    }
+    assert!(program.wait().success());
+    for client in clients {
+        client.join().unwrap();
+    }
+    let status = status(place.directory());
+    assert_eq!(status["counters"]["retries"], 0, "{status}");
+    assert_eq!(status["workers"].as_array().unwrap().len(), 3);
+    let last = nexts.pop().unwrap();
+    for next in nexts {
+        next.wait();
+    }
+    drop(workers);
+    last.signal(Signal::TERM);
+    last.wait();
+    let files = std::fs::read_dir(place.directory()).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert!(files.is_empty(), "the sockets go with the last: {files:?}");
+}
+
+#[test]
+fn files_and_listeners_pass_to_the_next_process_and_a_journal_goes_on_after_that_was_killed() {
+    let place = Place::new();
+    let options =
+        ["--control", "--http", "127.0.0.1:0", "--journal", "j", "--dead-letters", "letters"];
+    let (program, [frontend, backend]) = Program::serve_at(&place, &options);
+    let directory = place.directory();
+    let context = zmq::Context::new();
+    let waiting = socket(&context, zmq::REQ, "WAITS");
+    waiting.connect(&frontend).unwrap();
+    waiting.send("job", 0).unwrap();
+    wait_for(directory, |status| status["waiting"]["requests"] == 1);
+    let next = Next::upgrade(directory);
+    let http = program.endpoints().into_iter().find(|endpoint| endpoint.starts_with("http:"));
+    let output = run(directory, &["status", "--json", "--http", &http.unwrap()]);
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(status["waiting"]["requests"], 1);
+    assert!(program.wait().success());
+    next.signal(Signal::KILL);
+    next.wait();
+    let args = ["--frontend", &frontend, "--backend", &backend];
+    let (_program, _) = Program::serve(directory, &[&args[..], &options].concat());
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(waiting.recv_bytes(0).unwrap(), b"job");
+}
+
+#[test]
+fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
+    let place = Place::new();
+    let directory = place.directory();
+    let config = directory.join("config");
+    std::fs::write(&config, "max-strikes = 3\n").unwrap();
+    let options = ["--control", "--config", "config"];
+    let (program, [frontend, backend]) = Program::serve_at(&place, &options);
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "");
+    client.connect(&frontend).unwrap();
+    client.send("job", 0).unwrap();
+    wait_for(directory, |status| status["waiting"]["requests"] == 1);
+    // It complains of its options.
+    std::fs::write(&config, "max-strikes = 0\n").unwrap();
+    let output = run(directory, &["upgrade"]);
+    let said = text(&output.stderr);
+    assert!(said.starts_with("broker: the next process did not start, and nothing has changed"));
+    // It finds out later, when it has all connections.
+    std::fs::write(&config, "dead-letters = \"nowhere/letters\"\n").unwrap();
+    let output = run(directory, &["upgrade"]);
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("broker: the next process did not go on, and this one does"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let status = wait_for(directory, |status| status["waiting"]["requests"] == 1);
+    assert_eq!(status["clients"], 1);
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(client.recv_bytes(0).unwrap(), b"job");
+    assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
+    // And once it is mended, it goes on.
+    std::fs::write(&config, "").unwrap();
+    let _next = Next::upgrade(directory);
+    assert!(program.wait().success());
+    client.send("another", 0).unwrap();
+    assert_eq!(client.recv_bytes(0).unwrap(), b"another");
+}
+
+#[test]
+fn systemd_is_told_which_process_goes_on() {
+    let place = Place::new();
+    let path = place.directory().join("notify");
+    let notified = UnixDatagram::bind(&path).unwrap();
+    notified.set_read_timeout(Some(PATIENCE)).unwrap();
+    let args = ["serve", "--frontend", "ipc://f", "--backend", "ipc://b", "--control"];
+    let program =
+        Program::start_with(place.directory(), &args, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    program.endpoints();
+    let next = Next::upgrade(place.directory());
+    let expected = format!("MAINPID={}", next.0.as_raw_nonzero());
+    let mut buffer = [0; 256];
+    while !text(&buffer).contains(&expected) {
+        buffer = [0; 256];
+        notified.recv(&mut buffer).expect("it is told in time");
+    }
+    assert!(program.wait().success());
+}
