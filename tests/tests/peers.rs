@@ -132,6 +132,31 @@ fn ruby_runs_the_seed_to_its_end_though_the_queue_is_killed_twice_in_the_middle(
 }
 
 #[test]
+fn ruby_runs_the_seed_to_its_end_through_two_upgrades_and_no_request_is_done_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let _queue = broker(directory.path(), &["serve", "--control"]);
+    wait_for(&directory.path().join("broker.control"));
+    let mut seed = Command::new("ruby");
+    seed.arg(repository().join("tests/peers/seed.rb")).arg("workers-first");
+    let mut seed = start(&mut seed, directory.path());
+    let lines = BufReader::new(seed.0.as_mut().unwrap().stdout.take().unwrap()).lines();
+    let (mut text, mut printed) = (String::new(), 0);
+    for line in lines {
+        let line = line.unwrap();
+        printed += usize::from(line.contains(": REP "));
+        // Of the others some run and some wait.
+        if line.contains(": REP ") && [2, 5].contains(&printed) {
+            let output = broker(directory.path(), &["upgrade"]).output();
+            assert!(output.stdout.ends_with(b" goes on\n"), "{output:?}");
+        }
+        text += &(line + "\n");
+    }
+    let output = seed.output();
+    check_seed(&Output { stdout: text.into(), ..output });
+    assert!(broker(directory.path(), &["drain"]).output().status.success());
+}
+
+#[test]
 fn the_readmes_python_example_works_as_it_is_printed() {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let blocks: Vec<_> = readme
