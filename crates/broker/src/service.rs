@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{Endpoint, LeaveReason, Message, Monitor, PeerEvent, PeerId, Router};
+use zmtp::{Endpoint, LeaveReason, Monitor, PeerEvent, PeerId, Router};
 
 use crate::batch::Batch;
 use crate::builder::{Builder, OnDeadLetter};
@@ -187,6 +187,9 @@ impl Broker {
     /// Does what follows from the events that were taken.
     fn take_turn(&mut self) -> Result<(), Failure> {
         self.queue.set_time(now());
+        if !self.taps.is_empty() {
+            self.show_received();
+        }
         // Workers first: who becomes idle now may serve what comes next.
         if !self.events.0.is_empty() {
             let mut events = std::mem::take(&mut self.events.0);
@@ -235,12 +238,7 @@ impl Broker {
 
     fn queue_backend(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Message(worker, message) => {
-                if !self.taps.is_empty() {
-                    self.show(Side::Backend, worker, false, &message);
-                }
-                self.queue.worker_message(worker, message);
-            }
+            PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
@@ -260,12 +258,7 @@ impl Broker {
 
     fn queue_frontend(&mut self, event: PeerEvent) {
         match event {
-            PeerEvent::Message(client, message) => {
-                if !self.taps.is_empty() {
-                    self.show(Side::Frontend, client, false, &message);
-                }
-                self.queue.client_message(client, message);
-            }
+            PeerEvent::Message(client, message) => self.queue.client_message(client, message),
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
@@ -289,15 +282,9 @@ impl Broker {
             while let Some(action) = self.queue.next_action() {
                 match action {
                     Action::Dispatch(worker, message) => {
-                        if !self.taps.is_empty() {
-                            self.show(Side::Backend, worker, true, &message);
-                        }
                         self.batch.requests.push((worker, message));
                     }
                     Action::Reply(client, message) => {
-                        if !self.taps.is_empty() {
-                            self.show(Side::Frontend, client, true, &message);
-                        }
                         self.batch.replies.push((client, message));
                         self.batch.released.push(client);
                     }
@@ -313,6 +300,9 @@ impl Broker {
             }
             if self.journal.is_some() {
                 self.keep()?;
+            }
+            if !self.taps.is_empty() {
+                self.show_sent();
             }
             let retry = self.batch.deliver(&self.frontend, &self.backend, &mut self.queue);
             if !self.batch.full.is_empty() {
@@ -335,9 +325,29 @@ impl Broker {
     }
 
     #[cold]
-    fn show(&mut self, side: Side, peer: PeerId, sent: bool, message: &Message) {
-        if let Some(peer) = self.socket(side).peer(peer) {
-            self.taps.show(side, &peer.routing_id, sent, message);
+    fn show_received(&mut self) {
+        let Self { taps, events, .. } = self;
+        for (router, side, events) in
+            [(&self.backend, Side::Backend, &events.0), (&self.frontend, Side::Frontend, &events.1)]
+        {
+            for event in events {
+                if let PeerEvent::Message(peer, message) = event {
+                    taps.show(router, side, *peer, false, message);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn show_sent(&mut self) {
+        let Self { taps, batch, .. } = self;
+        for (router, side, messages) in [
+            (&self.backend, Side::Backend, &batch.requests),
+            (&self.frontend, Side::Frontend, &batch.replies),
+        ] {
+            for (peer, message) in messages {
+                taps.show(router, side, *peer, true, message);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
-use zmtp::Message;
+use zmtp::{Message, PeerId, Router};
 
 use crate::queue::Side;
 
@@ -79,8 +79,21 @@ impl Taps {
         self.0.is_empty()
     }
 
-    /// Shows a message of the peer of this name, or for it.
-    pub(crate) fn show(&mut self, side: Side, peer: &[u8], sent: bool, message: &Message) {
+    /// Shows a message of a peer, or for it.
+    pub(crate) fn show(
+        &mut self,
+        router: &Router,
+        side: Side,
+        peer: PeerId,
+        sent: bool,
+        message: &Message,
+    ) {
+        if let Some(peer) = router.peer(peer) {
+            self.show_of(side, &peer.routing_id, sent, message);
+        }
+    }
+
+    fn show_of(&mut self, side: Side, peer: &[u8], sent: bool, message: &Message) {
         self.0.retain_mut(|tap| {
             if tap.peer != peer {
                 return !tap.sender.is_closed();
@@ -111,20 +124,20 @@ mod tests {
         let mut tap = taps.open(Bytes::from("W"));
         let long = Message::copy_from(&[&b""[..], &[7; 100]]);
         for _ in 0..MESSAGES + 3 {
-            taps.show(Side::Backend, b"W", true, &long);
-            taps.show(Side::Backend, b"another", true, &long);
+            taps.show_of(Side::Backend, b"W", true, &long);
+            taps.show_of(Side::Backend, b"another", true, &long);
         }
         let first = tap.0.try_recv().unwrap();
         assert_eq!((first.side, first.sent, first.missed, first.more), (Side::Backend, true, 0, 0));
         assert_eq!(first.frames[0], Excerpt { start: Bytes::new(), size: 0 });
         assert_eq!(first.frames[1], Excerpt { start: Bytes::from(vec![7; 64]), size: 100 });
-        taps.show(Side::Frontend, b"W", false, &Message::copy_from(&vec![b"x"; 40]));
+        taps.show_of(Side::Frontend, b"W", false, &Message::copy_from(&vec![b"x"; 40]));
         let missed: Vec<_> =
             std::iter::from_fn(|| tap.0.try_recv().ok()).map(|passed| passed.missed).collect();
         assert_eq!(missed.len(), MESSAGES);
         assert_eq!((missed.iter().sum::<u64>(), missed.last()), (3, Some(&3)));
         drop(tap);
-        taps.show(Side::Frontend, b"another", false, &long);
+        taps.show_of(Side::Frontend, b"another", false, &long);
         assert!(taps.is_empty());
     }
 }

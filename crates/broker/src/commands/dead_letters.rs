@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use hyper::Method;
 
 use crate::cli::{DeadLetters, Resubmit};
-use crate::dead_letters::{Found, Letter, read};
+use crate::dead_letters::{Found, Frame, Letter, read};
 use crate::http::Place;
+use crate::names;
 use crate::output::{note, say};
 
 /// Characters of a request in the list.
@@ -46,12 +47,17 @@ fn list(found: &Found) {
             "{:>6}  {:24}  {:16}  {:>5}  {:40}  {}",
             letter.number,
             letter.at,
-            short(&letter.client.to_string(), 16),
+            short(&name(&letter.client), 16),
             letter.attempts.len(),
             short(&request, SHORT),
             letter.resubmitted.as_deref().unwrap_or("-"),
         ));
     }
+}
+
+/// What a peer is called, as in the log.
+fn name(frame: &Frame) -> String {
+    frame.bytes().map_or_else(|| frame.to_string(), |bytes| names::show(&bytes))
 }
 
 /// The beginning of a text, if it is longer.
@@ -65,9 +71,14 @@ fn short(text: &str, most: usize) -> String {
 fn show(letter: &Letter) {
     say(format_args!("number       {}", letter.number));
     say(format_args!("given up     {}, because {}", letter.at, letter.reason));
-    say(format_args!("client       {}", letter.client));
+    say(format_args!("client       {}", name(&letter.client)));
     for attempt in &letter.attempts {
-        say(format_args!("attempt      {}, {}: {}", attempt.at, attempt.worker, attempt.what));
+        say(format_args!(
+            "attempt      {}, {}: {}",
+            attempt.at,
+            name(&attempt.worker),
+            attempt.what
+        ));
     }
     if let Some(at) = &letter.resubmitted {
         say(format_args!("sent again   {at}"));

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::clients::Pushed;
-use super::envelope::split_envelope;
+use super::policy::AtLimit;
 use super::request::Request;
 use super::steering::Mode;
 use super::{Queue, UNREADY};
@@ -67,21 +66,11 @@ impl Queue {
         }
     }
 
-    /// A client goes on waiting that another queue had. Returns the request's number.
-    pub(crate) fn take_in_request(&mut self, client: PeerId, message: Message) -> Option<u64> {
-        let (stack, message) = split_envelope(message)?;
-        self.counters.requests += 1;
-        self.counters.request_bytes += message.wire_size() as u64;
-        self.number += 1;
-        let pushed =
-            self.clients.push(client, self.number, self.micros, stack, &message, usize::MAX);
-        if self.records.is_some() {
-            self.note_asked(client);
-        }
-        if matches!(pushed, Pushed::Replaces | Pushed::Unwanted) {
-            self.counters.abandoned += 1;
-        }
-        Some(self.number)
+    /// A client goes on waiting that another queue had, be there room or not.
+    pub(crate) fn take_in_request(&mut self, client: PeerId, message: Message) {
+        let at_limit = std::mem::replace(&mut self.policy.at_limit, AtLimit::Wait);
+        self.client_message(client, message);
+        self.policy.at_limit = at_limit;
     }
 
     /// A worker goes on that another queue had.
@@ -109,7 +98,8 @@ impl Queue {
     /// A worker has this request, and is not given it again.
     fn go_on_with(&mut self, worker: PeerId, running: Running) {
         let Running { client, message, .. } = running;
-        let Some(number) = self.take_in_request(client, message) else { return };
+        self.take_in_request(client, message);
+        let number = self.number;
         let Some(request) = self.clients.take(client, number) else { return };
         // Its worker has been sent it already.
         let _ = self.workers.give(worker, request, self.now, self.policy.lease);

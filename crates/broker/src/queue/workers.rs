@@ -227,7 +227,8 @@ impl Workers {
     }
 
     /// Puts a silent worker behind all that are idle.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one of its places is that of each reply")]
     pub(super) fn set_idle(&mut self, id: PeerId, stack: Stack) {
         let Some(worker) = self.by_id.get_mut(id) else { return };
         if matches!(worker.state, State::Silent) {

@@ -86,6 +86,10 @@ impl Inbox {
         Some((message, size))
     }
 
+    pub(super) fn into_messages(self) -> VecDeque<Message> {
+        self.first.into_iter().chain(self.others).collect()
+    }
+
     /// No message is without a byte.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

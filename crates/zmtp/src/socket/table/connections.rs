@@ -108,14 +108,13 @@ impl Table {
         &mut self,
         id: PeerId,
     ) -> Option<(VecDeque<Message>, VecDeque<Message>)> {
-        let (mut inbox, mut outbox) = (VecDeque::new(), VecDeque::new());
         let entry = self.entry(id).filter(|entry| entry.is_open())?;
-        let bytes = entry.inbox.bytes;
-        inbox.extend(std::iter::from_fn(|| Some(entry.inbox.pop()?.0)));
-        self.dequeue(bytes);
+        let inbox = std::mem::take(&mut entry.inbox);
+        self.dequeue(inbox.bytes);
+        let mut outbox = VecDeque::new();
         self.take_outbox(id, &mut outbox);
         self.leave(id, &LeaveReason::Local);
-        Some((inbox, outbox))
+        Some((inbox.into_messages(), outbox))
     }
 
     /// All peers that are connected, and how their connections are reached.
