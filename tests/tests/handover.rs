@@ -215,3 +215,80 @@ async fn a_queue_that_is_paused_stays_so_and_one_may_take_back_what_it_has_left(
     queue.handle.resume().await.unwrap();
     assert_eq!(client.recv_bytes(0).unwrap(), b"job");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_connects_or_leaves_at_that_moment_loses_nothing() {
+    const CLIENTS: u32 = 120;
+    let place = Place::new();
+    let (mut queue, [frontend, backend]) = Queue::start(&place).await;
+    let workers: Vec<_> = (0..3).map(|_| Worker::start(&backend, "", Duration::ZERO)).collect();
+    let answers = Arc::new(AtomicU32::new(0));
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            let (frontend, answers) = (frontend.clone(), answers.clone());
+            std::thread::spawn(move || {
+                for number in 0..CLIENTS / 4 {
+                    let body = number.to_be_bytes().to_vec();
+                    assert_eq!(
+                        interop::request(&frontend, "", std::slice::from_ref(&body)),
+                        [body]
+                    );
+                    answers.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    while answers.load(Ordering::Relaxed) < CLIENTS {
+        let handover = within(queue.handle.hand_over()).await.unwrap();
+        within(queue.running).await.unwrap();
+        let next = Handover::from_parts(passed_on(&handover)).unwrap();
+        queue = Queue::run(Broker::builder().go_on(next).bind().await.unwrap());
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    for thread in asking {
+        thread.join().unwrap();
+    }
+    drop(workers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_request_of_a_worker_that_has_just_left_goes_to_the_next() {
+    for _ in 0..10 {
+        let place = Place::new();
+        let (queue, [frontend, backend]) = Queue::start(&place).await;
+        let context = zmq::Context::new();
+        let worker = socket(&context, zmq::REQ, "LEAVES");
+        worker.connect(&backend).unwrap();
+        worker.send("READY", 0).unwrap();
+        let client = socket(&context, zmq::REQ, "");
+        client.connect(&frontend).unwrap();
+        client.send("job", 0).unwrap();
+        worker.recv_multipart(0).unwrap();
+        drop(worker);
+        let handover = within(queue.handle.hand_over()).await.unwrap();
+        within(queue.running).await.unwrap();
+        let next = Handover::from_parts(passed_on(&handover)).unwrap();
+        let _queue = Queue::run(Broker::builder().go_on(next).bind().await.unwrap());
+        let _next = Worker::start(&backend, "NEXT", Duration::ZERO);
+        assert_eq!(client.recv_bytes(0).unwrap(), b"job");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_client_no_more_is_read_because_the_broker_has_changed() {
+    let place = Place::new();
+    let (mut queue, [frontend, _]) = Queue::start(&place).await;
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::DEALER, "");
+    client.connect(&frontend).unwrap();
+    for _ in 0..100 {
+        client.send_multipart(["", "job"], 0).unwrap();
+    }
+    for _ in 0..4 {
+        queue.wait_for(|status| status.waiting == 16).await;
+        queue = queue.go_on().await;
+    }
+    for _ in 0..20 {
+        assert!(queue.wait_for(|status| status.waiting >= 16).await.waiting == 16);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
@@ -32,15 +32,12 @@ pub(crate) fn read(shared: &Shared) -> Vec<Fault> {
     shared.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
 }
 
-/// Keeps the warnings and errors of the log.
+/// Keeps what it is given of the log.
 #[derive(Debug)]
 pub(crate) struct Keep(pub(crate) Shared);
 
 impl<S: Subscriber> Layer<S> for Keep {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if *event.metadata().level() > Level::WARN {
-            return;
-        }
         let mut sentence = Sentence(String::new());
         event.record(&mut sentence);
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();

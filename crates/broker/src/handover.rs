@@ -9,15 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use zmtp::proto::SocketType;
-use zmtp::{
-    Detached, DetachedConnection, DetachedListener, Endpoint, Message, Peer, PeerId, Router,
-};
+use zmtp::{DetachedConnection, DetachedListener, Endpoint, Message, Peer, PeerId, Router};
 
-use crate::queue::{Estate, Left, Queue, Record, Replay, Running, Work};
+use crate::queue::{Estate, Left, Queue, Record, Replay, Work};
 
 /// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
 /// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it, nor how often
-/// a request was handed out in vain.
+/// a request was handed out in vain; pauses before a retry are over, leases begin anew, and a reply for a client that was
+/// still to come back is asked for again.
 #[derive(Debug)]
 pub struct Handover {
     listeners: [Vec<DetachedListener>; 2],
@@ -34,7 +33,7 @@ pub struct Handover {
 #[derive(Debug)]
 struct Heir {
     left: Left,
-    client: usize,
+    client: Option<usize>,
 }
 
 /// A part of what is left, for another process: bytes, and a descriptor that goes with them.
@@ -58,26 +57,40 @@ pub(crate) struct Inherited {
 
 impl Handover {
     /// Of two sockets that were taken apart.
-    pub(crate) fn new(estate: Estate, frontend: Detached, backend: Detached) -> Self {
-        let Estate { waiting, workers, numbers, paused } = estate;
+    pub(crate) fn new(
+        estate: Estate,
+        listeners: [Vec<DetachedListener>; 2],
+        frontend: Vec<(PeerId, DetachedConnection)>,
+        backend: Vec<(PeerId, DetachedConnection)>,
+    ) -> Self {
+        let Estate { waiting, workers: known, numbers, paused } = estate;
         let (mut clients, mut places) = (Vec::new(), BTreeMap::new());
-        for (id, connection) in frontend.connections {
+        for (id, connection) in frontend {
             places.insert(id, clients.len());
             clients.push(connection);
         }
+        let place = |id: &PeerId| places.get(id).copied();
         let waiting = waiting.into_iter();
-        let waiting = waiting.filter_map(|(id, message)| Some((*places.get(&id)?, message)));
-        let waiting = waiting.collect();
-        let mut connections: BTreeMap<PeerId, _> = backend.connections.into_iter().collect();
-        let heir = |(id, left): (PeerId, Left)| {
-            let client = match &left.work {
-                Work::Busy(Running { client, .. }) => places.get(client).copied(),
-                _ => None,
-            };
-            Some((connections.remove(&id)?, Heir { left, client: client.unwrap_or(usize::MAX) }))
-        };
-        let workers = workers.into_iter().filter_map(heir).collect();
-        let listeners = [frontend.listeners, backend.listeners];
+        let mut waiting: Vec<_> =
+            waiting.filter_map(|(id, message)| Some((place(&id)?, message))).collect();
+        let mut backend: BTreeMap<PeerId, _> = backend.into_iter().collect();
+        let mut workers = Vec::new();
+        let mut lost = Vec::new();
+        for (id, left) in known {
+            let client = left.work.running().and_then(|running| place(&running.client));
+            match (backend.remove(&id), left) {
+                (Some(connection), left) => workers.push((connection, Heir { left, client })),
+                // Its worker is gone, so the request goes to the next.
+                (None, Left { work: Work::Busy(running), .. }) => {
+                    lost.extend(client.map(|client| (client, running.message)));
+                }
+                (None, _) => {}
+            }
+        }
+        waiting.splice(..0, lost);
+        // The queue has not heard of these.
+        let heir = || Heir { left: Left::silent(), client: None };
+        workers.extend(backend.into_values().map(|connection| (connection, heir())));
         Self { listeners, clients, waiting, workers, numbers, paused }
     }
 
@@ -111,17 +124,24 @@ impl Handover {
         frontend: &Router,
         backend: &Router,
     ) -> io::Result<(Inherited, [Vec<Endpoint>; 2])> {
-        let [of_frontend, of_backend] = self.listeners;
-        let endpoints = [listen(frontend, of_frontend)?, listen(backend, of_backend)?];
+        let Self { listeners, clients, mut waiting, workers: heirs, paused, .. } = self;
+        // Whoever is accepted comes after those that are there.
         let client = |connection| frontend.attach(connection).ok();
-        let worker = |(connection, heir)| Some((backend.attach(connection).ok()?, heir));
-        let inherited = Inherited {
-            clients: self.clients.into_iter().map(client).collect(),
-            waiting: self.waiting,
-            workers: self.workers.into_iter().filter_map(worker).collect(),
-            paused: self.paused,
-        };
-        Ok((inherited, endpoints))
+        let clients = clients.into_iter().map(client).collect();
+        let (mut workers, mut lost) = (Vec::new(), Vec::new());
+        for (connection, heir) in heirs {
+            match (backend.attach(connection), heir) {
+                (Ok(worker), heir) => workers.push((worker, heir)),
+                (Err(_), Heir { left: Left { work: Work::Busy(running), .. }, client }) => {
+                    lost.extend(client.map(|client| (client, running.message)));
+                }
+                (Err(_), _) => {}
+            }
+        }
+        waiting.splice(..0, lost);
+        let [of_frontend, of_backend] = listeners;
+        let endpoints = [listen(frontend, of_frontend)?, listen(backend, of_backend)?];
+        Ok((Inherited { clients, waiting, workers, paused }, endpoints))
     }
 }
 
@@ -145,7 +165,7 @@ impl Inherited {
         }
         for (worker, Heir { mut left, client }) in self.workers {
             if let Work::Busy(running) = &mut left.work {
-                match self.clients.get(client) {
+                match client.and_then(|client| self.clients.get(client)) {
                     Some(Some(client)) => running.client = client.id,
                     _ => left.work = Work::Late,
                 }

@@ -116,6 +116,8 @@ async fn serve(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
+        // One that stayed would ask a queue that another process has.
+        .keep_alive(false)
         .serve_connection(stream, service);
     // Who asks in the wrong way has been told so.
     let _ = connection.await;

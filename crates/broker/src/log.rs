@@ -74,7 +74,9 @@ pub(crate) fn start(format: Format, depth: Depth, faults: faults::Shared) {
         }
     };
     let started = tracing::subscriber::set_global_default(
-        tracing_subscriber::registry().with(layer).with(faults::Keep(faults)),
+        tracing_subscriber::registry()
+            .with(layer)
+            .with(faults::Keep(faults).with_filter(LevelFilter::WARN)),
     );
     STARTED.store(started.is_ok(), Ordering::Relaxed);
 }

@@ -1,6 +1,7 @@
 //! [`Broker`]: the queue between two ROUTER sockets.
 
 mod keeping;
+mod leaving;
 
 use std::fmt;
 use std::future::poll_fn;
@@ -131,42 +132,44 @@ impl Broker {
     ///
     /// If the future is dropped, the broker ends at once.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
-        if let Some(inherited) = self.inherited.take() {
-            self.queue.set_time(now());
-            inherited.join(&mut self.queue);
-        }
+        self.take_in();
+        self.frontend.claim_files();
+        self.backend.claim_files();
         let mut failure = tokio::select! {
             biased;
             () = shutdown => None,
             result = self.carry(|_| false) => result.err(),
         };
-        if failure.is_none() && self.heir.is_none() {
+        if let (None, Some(heir)) = (&failure, self.heir.take()) {
+            return self.hand_over(heir).await;
+        }
+        if failure.is_none() {
             self.queue.drain();
             let drain = self.drain;
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
             failure = drained.unwrap_or(Ok(())).err();
         }
-        let outcome = Outcome {
+        let outcome = self.outcome(failure);
+        tokio::join!(self.frontend.close(), self.backend.close());
+        outcome
+    }
+
+    /// Tells the queue of the peers of an earlier broker.
+    pub(crate) fn take_in(&mut self) {
+        if let Some(inherited) = self.inherited.take() {
+            self.queue.set_time(now());
+            inherited.join(&mut self.queue);
+        }
+    }
+
+    fn outcome(&self, failure: Option<Failure>) -> Outcome {
+        Outcome {
             waiting: self.queue.waiting(),
             in_flight: self.queue.in_flight(),
             counters: self.queue.counters(),
             failure: failure.map(|failure| *failure),
-        };
-        match self.heir.take().filter(|_| outcome.failure.is_none()) {
-            Some(heir) => self.hand_over(heir).await,
-            None => drop(tokio::join!(self.frontend.close(), self.backend.close())),
         }
-        outcome
-    }
-
-    /// Leaves all to who asked for it. The journal is nobody's from then on.
-    async fn hand_over(self, heir: oneshot::Sender<Handover>) {
-        let estate = self.queue.estate();
-        drop(self.journal);
-        let (frontend, backend) = tokio::join!(self.frontend.detach(), self.backend.detach());
-        // Who has asked may be gone, and all is closed.
-        let _ = heir.send(Handover::new(estate, frontend, backend));
     }
 
     /// Carries requests and replies until `done` says so.

@@ -70,6 +70,7 @@ struct Open {
 impl Taps {
     pub(crate) fn open(&mut self, peer: Bytes) -> Tap {
         let (sender, receiver) = channel(MESSAGES);
+        self.0.retain(|tap| !tap.sender.is_closed());
         self.0.push(Open { peer, sender, missed: 0 });
         Tap(receiver)
     }

@@ -154,7 +154,7 @@ pub use message::{IntoParts, Message, Parts};
 pub use proto::Heartbeat;
 #[cfg(feature = "tokio")]
 pub use socket::{
-    Dealer, DealerSender, Detached, DetachedConnection, DetachedListener, LeaveReason, Monitor,
-    MonitorEvent, Origin, Peer, PeerEvent, PeerId, RecvError, Rep, Req, ReqError, Router,
-    RouterSender, Socket, Unsent,
+    Dealer, DealerSender, DetachedConnection, DetachedListener, LeaveReason, Monitor, MonitorEvent,
+    Origin, Peer, PeerEvent, PeerId, RecvError, Rep, Req, ReqError, Router, RouterSender, Socket,
+    Unsent,
 };

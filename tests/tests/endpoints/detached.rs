@@ -5,7 +5,9 @@ use std::thread::JoinHandle;
 use interop::{Place, Transport, socket, within};
 use zmtp::proto::SocketType;
 use zmtp::testing::RawPeer;
-use zmtp::{Config, DetachedConnection, DuplicateIdentity, Message, PeerEvent, Router};
+use zmtp::{
+    Config, DetachedConnection, DetachedListener, DuplicateIdentity, Message, PeerEvent, Router,
+};
 
 use super::{BOTH, at, joined, peers, quick, router};
 
@@ -26,14 +28,16 @@ fn passed_on(connection: DetachedConnection) -> DetachedConnection {
 
 /// Takes a ROUTER apart and has another one go on.
 async fn go_on(before: Router, config: Config) -> Router {
-    let detached = within(before.detach()).await;
+    let listeners = within(before.detach_listeners()).await;
+    let connections = before.detach();
     let after = router(config);
-    for listener in detached.listeners {
-        after.attach_listener(listener).unwrap();
-    }
-    for (_, connection) in detached.connections {
+    for (_, connection) in connections {
         after.attach(passed_on(connection)).unwrap();
     }
+    for listener in listeners {
+        after.attach_listener(listener).unwrap();
+    }
+    after.claim_files();
     after
 }
 
@@ -130,14 +134,21 @@ async fn whoever_connects_meanwhile_waits_and_the_socket_file_goes_with_the_last
     let ours = router(quick());
     ours.bind(&endpoint).await.unwrap();
     let path = endpoint.path().unwrap();
-    let mut detached = within(ours.detach()).await;
+    let mut listeners = within(ours.detach_listeners()).await;
+    assert!(ours.detach().is_empty());
     let context = zmq::Context::new();
     let peer = socket(&context, zmq::DEALER, "LATE");
     peer.connect(&endpoint.to_string()).unwrap();
     peer.send("hello", 0).unwrap();
     assert!(path.exists());
     let mut ours = router(quick());
-    assert_eq!(ours.attach_listener(detached.listeners.remove(0)).unwrap(), endpoint);
+    // One that comes to nothing leaves the file alone.
+    let socket = listeners[0].socket.try_clone().unwrap();
+    let failing = router(quick());
+    failing.attach_listener(DetachedListener { socket, owns_file: true }).unwrap();
+    drop(failing);
+    assert_eq!(ours.attach_listener(listeners.remove(0)).unwrap(), endpoint);
+    ours.claim_files();
     assert_eq!(within(ours.recv()).await.unwrap().1, Message::from("hello"));
     within(ours.close()).await;
     assert!(!path.exists());
@@ -155,8 +166,7 @@ async fn a_peer_keeps_its_name_and_is_not_told_of_as_one_that_joins() {
     peers(&ours, 1).await;
     let id = joined(&mut ours).await;
     let name = ours.peer(id).unwrap().routing_id.clone();
-    let mut detached = within(ours.detach()).await;
-    let (before, connection) = detached.connections.remove(0);
+    let (before, connection) = ours.detach().remove(0);
     assert_eq!((before, &connection.routing_id), (id, &name));
     let again = DetachedConnection::decode(
         SocketType::Router,

@@ -1,18 +1,48 @@
 //! What SIGHUP does to `broker serve`: it reads its options again, and follows those that can change while it runs.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use broker::{Handle, Policy};
 use tokio::signal::unix::Signal;
 
 use crate::cli::{self, Command, RELOADED, Setting};
 use crate::output::{note, warn};
 
+/// What the options are now. All of them are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Current(Arc<Mutex<(Policy, Vec<Setting>)>>);
+
+impl Current {
+    pub(super) fn new(policy: Policy, settings: Vec<Setting>) -> Self {
+        Self(Arc::new(Mutex::new((policy, settings))))
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        self.lock().0.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Policy, Vec<Setting>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows those that can change. Returns what is to be done, and what is to be said.
+    fn change(&self, wanted: Policy, new: Vec<Setting>) -> (Policy, Vec<String>) {
+        let (policy, settings) = &mut *self.lock();
+        let lines = changes(settings, &new);
+        *policy = Policy {
+            at_limit: policy.at_limit,
+            max_waiting_per_client: policy.max_waiting_per_client,
+            ..wanted
+        };
+        let is_followed = |setting: &Setting| RELOADED.contains(&&*setting.name);
+        settings.retain(|setting| !is_followed(setting));
+        settings.extend(new.into_iter().filter(is_followed));
+        (policy.clone(), lines)
+    }
+}
+
 /// Reads the options again at each signal, until the broker ends.
-pub(crate) async fn at_each(
-    mut signal: Signal,
-    broker: Handle,
-    start: Policy,
-    mut settings: Vec<Setting>,
-) {
+pub(super) async fn at_each(mut signal: Signal, broker: Handle, current: Current) {
     let args: Vec<_> = std::env::args_os().collect();
     while signal.recv().await.is_some() {
         // What is wrong with them has been said.
@@ -20,20 +50,11 @@ pub(crate) async fn at_each(
             warn("the options are as they were");
             continue;
         };
-        for line in changes(&settings, &new) {
-            note(line);
-        }
-        let policy = Policy {
-            at_limit: start.at_limit,
-            max_waiting_per_client: start.max_waiting_per_client,
-            ..options.policy()
-        };
+        let (policy, lines) = current.change(options.policy(), new);
+        lines.into_iter().for_each(note);
         if broker.set_policy(policy).await.is_err() {
             return;
         }
-        let is_followed = |setting: &Setting| RELOADED.contains(&&*setting.name);
-        settings.retain(|setting| !is_followed(setting));
-        settings.extend(new.into_iter().filter(is_followed));
     }
 }
 

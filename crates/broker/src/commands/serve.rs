@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{Serve, Setting};
+use crate::commands::reload::Current;
 use crate::faults;
 use crate::log;
 use crate::output::{say, warn};
@@ -36,18 +37,25 @@ pub(crate) async fn run(
         Some(ancestor) => ancestor.inherit()?,
         None => Legacy::of(systemd::sockets()?),
     };
+    let current = Current::new(options.policy(), settings);
     loop {
-        let running = Running::start(&options, &settings, legacy, &faults).await?;
+        let mut running = Running::start(&options, &current, legacy, &faults).await?;
+        // Nothing is awaited since the connections are here, so none has been touched before the other process is told.
         if let Some(ancestor) = ancestor.take() {
             ancestor.release()?;
         }
+        running.claim_files();
         say("ready");
         systemd::tell_ready();
         legacy = match running.end(&mut signals).await? {
             End::Over(code) => return Ok(code),
             End::LeftTo(process) => {
                 systemd::tell_successor(process);
-                tokio::time::sleep(FAREWELL).await;
+                tokio::select! {
+                    // It was meant for the queue.
+                    () = signals.next() => successor::terminate(process),
+                    () = tokio::time::sleep(FAREWELL) => {}
+                }
                 return Ok(ExitCode::SUCCESS);
             }
             End::Left(legacy) => {

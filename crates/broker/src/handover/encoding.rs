@@ -5,7 +5,7 @@
 //! listener   2  side  owns its file
 //! client     3  connection
 //! waiting    4  client's place  frames
-//! worker     5  work  strikes  held  frames of its stack  [client's place  in doubt  frames of its request]  connection
+//! worker     5  work  strikes  held  in doubt  frames of its stack  [client's place  frames of its request]  connection
 //! end        6
 //! ```
 
@@ -19,7 +19,11 @@ use super::{Handover, Heir, Part};
 use crate::fields::{Fields, put_frames};
 use crate::queue::{Left, Running, Work};
 
+/// To be changed with anything below, or with what is in a connection.
 const VERSION: u8 = 1;
+
+/// The place of a client that is not there.
+const NOWHERE: u64 = u64::MAX;
 
 const HEAD: u8 = 1;
 const LISTENER: u8 = 2;
@@ -65,7 +69,7 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
 }
 
 fn encode_heir(Heir { left, client }: &Heir, bytes: &mut Vec<u8>) {
-    let Left { work, stack, strikes, held } = left;
+    let Left { work, stack, strikes, held, in_doubt } = left;
     bytes.push(match work {
         Work::Silent => SILENT,
         Work::Idle => IDLE,
@@ -73,11 +77,10 @@ fn encode_heir(Heir { left, client }: &Heir, bytes: &mut Vec<u8>) {
         Work::Late => LATE,
     });
     bytes.extend(strikes.to_le_bytes());
-    bytes.push((*held).into());
+    bytes.extend([u8::from(*held), u8::from(*in_doubt)]);
     put_frames(stack.len(), stack.iter().map(|frame| &**frame), bytes);
-    if let Work::Busy(Running { message, in_doubt, .. }) = work {
-        bytes.extend((*client as u64).to_le_bytes());
-        bytes.push((*in_doubt).into());
+    if let Work::Busy(Running { message, .. }) = work {
+        bytes.extend(client.map_or(NOWHERE, |client| client as u64).to_le_bytes());
         put_frames(message.len(), message.parts(), bytes);
     }
 }
@@ -133,20 +136,21 @@ fn decode_head(bytes: &[u8]) -> Option<Handover> {
 
 fn decode_heir(fields: &mut Fields<'_>) -> Option<Heir> {
     let work = fields.u8()?;
-    let (strikes, held) = (fields.u32()?, fields.u8()? != 0);
+    let strikes = fields.u32()?;
+    let (held, in_doubt) = (fields.u8()? != 0, fields.u8()? != 0);
     let stack = fields.frames()?.into_iter().map(Bytes::copy_from_slice).collect();
-    let mut client = usize::MAX;
+    let mut client = None;
     let work = match work {
         SILENT => Work::Silent,
         IDLE => Work::Idle,
         LATE => Work::Late,
         BUSY => {
-            client = usize::try_from(fields.u64()?).ok()?;
-            let in_doubt = fields.u8()? != 0;
+            let place = Some(fields.u64()?).filter(|&place| place != NOWHERE);
+            client = place.and_then(|place| usize::try_from(place).ok());
             let message = Message::copy_from(&fields.frames()?);
-            Work::Busy(Running { client: PeerId::NOBODY, message, in_doubt })
+            Work::Busy(Running { client: PeerId::NOBODY, message })
         }
         _ => return None,
     };
-    Some(Heir { left: Left { work, stack, strikes, held }, client })
+    Some(Heir { left: Left { work, stack, strikes, held, in_doubt }, client })
 }

@@ -90,7 +90,7 @@ impl Control {
         let Some((shown, name)) = named(uri, "worker") else { return Ok(unnamed("worker")) };
         Ok(match self.broker.release(name).await? {
             0 => no_worker(&shown),
-            _ => done(format!("worker {shown} gets requests again")),
+            _ => done(format!("worker {shown} is in quarantine no more")),
         })
     }
 

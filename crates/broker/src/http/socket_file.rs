@@ -29,10 +29,6 @@ impl SocketFile {
         Ok(Self { inode: Some(fs::symlink_metadata(&path)?.ino()), path })
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Somebody else removes it.
     pub(crate) fn leave(mut self) {
         self.inode = None;

@@ -29,6 +29,8 @@ pub(crate) struct Left {
     pub(crate) strikes: u32,
     /// An operator wants it to have nothing more.
     pub(crate) held: bool,
+    /// It may answer something that is not known here.
+    pub(crate) in_doubt: bool,
 }
 
 /// What a worker is at.
@@ -48,8 +50,22 @@ pub(crate) struct Running {
     pub(crate) client: PeerId,
     /// As the client sent it.
     pub(crate) message: Message,
-    /// The worker may answer something else first.
-    pub(crate) in_doubt: bool,
+}
+
+impl Left {
+    /// Of which nothing is known.
+    pub(crate) fn silent() -> Self {
+        Self { work: Work::Silent, stack: Vec::new(), strikes: 0, held: false, in_doubt: false }
+    }
+}
+
+impl Work {
+    pub(crate) fn running(&self) -> Option<&Running> {
+        match self {
+            Self::Busy(running) => Some(running),
+            _ => None,
+        }
+    }
 }
 
 impl Queue {
@@ -81,23 +97,22 @@ impl Queue {
         lock_step: bool,
         left: Left,
     ) {
-        let Left { work, stack, strikes, held } = left;
-        if work == Work::Silent && strikes == 0 {
+        if left.work == Work::Silent && left.strikes == 0 {
             self.worker_joined(worker, routing_id, lock_step);
         } else {
             self.workers.join(worker, routing_id, lock_step);
             self.workers.look_at(worker, self.now + UNREADY);
         }
-        let in_doubt = matches!(&work, Work::Busy(running) if running.in_doubt);
-        self.workers.take_in(worker, &work, stack, (strikes, held), in_doubt);
-        if let Work::Busy(running) = work {
+        let running = left.work.running().cloned();
+        self.workers.take_in(worker, left);
+        if let Some(running) = running {
             self.go_on_with(worker, running);
         }
     }
 
     /// A worker has this request, and is not given it again.
     fn go_on_with(&mut self, worker: PeerId, running: Running) {
-        let Running { client, message, .. } = running;
+        let Running { client, message } = running;
         self.take_in_request(client, message);
         let number = self.number;
         let Some(request) = self.clients.take(client, number) else { return };

@@ -132,9 +132,13 @@ impl Queue {
         }
         while let Some(worker) = self.workers.next_silent(self.now) {
             match self.take_assigned(&self.workers.name(worker)) {
-                Some(request) if self.mode != Mode::Open => self.requeue(request),
-                Some(request) => self.hand_out_again(worker, request),
-                None => {
+                Some(request) if self.mode == Mode::Open && !self.workers.is_held(worker) => {
+                    self.hand_out_again(worker, request);
+                }
+                request => {
+                    if let Some(request) = request {
+                        self.requeue(request);
+                    }
                     self.counters.adopted += 1;
                     self.workers.adopt(worker);
                 }

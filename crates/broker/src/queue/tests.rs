@@ -805,6 +805,46 @@ fn a_worker_in_quarantine_finishes_what_it_has_and_is_passed_over() {
     assert_eq!(fixture.actions(), ["W0 <- |C1||waits"]);
 }
 
+/// The next queue, with the same peers.
+fn go_on(before: &Fixture) -> Fixture {
+    let mut after = Fixture::new(Policy::default());
+    let estate = before.queue.estate();
+    (0..2).for_each(|i| after.join_client(i, true));
+    for (client, message) in estate.waiting {
+        after.queue.take_in_request(client, message);
+    }
+    for (worker, left) in estate.workers {
+        let number = after.ids.iter().position(|&id| id == worker).unwrap();
+        after.queue.take_in_worker(worker, &Bytes::from(format!("W{number}")), true, left);
+    }
+    after
+}
+
+#[test]
+fn an_adopted_worker_is_in_doubt_in_the_next_queue_as_well() {
+    let mut fixture = go_on(&with_adopted_worker(&[b"C0"]));
+    fixture.client_sends(0, &["", "new"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
+    // It was at work for the queue before the last, for the same client.
+    fixture.worker_sends(0, &["", "C0", "", "old"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
+}
+
+#[test]
+fn a_worker_that_owes_a_reply_owes_it_to_the_next_queue_as_well() {
+    let mut fixture = with_lease(1, 2);
+    fixture.client_sends(0, &["", "slow"]);
+    fixture.wait(Duration::from_secs(11));
+    let _ = fixture.actions();
+    fixture.worker_sends(1, &["", "C0", "", "fast"]);
+    let mut fixture = go_on(&fixture);
+    fixture.client_sends(0, &["", "another"]);
+    assert_eq!(fixture.actions(), ["W1 <- |C0||another"]);
+    fixture.worker_sends(0, &["", "C0", "", "late"]);
+    assert_eq!(fixture.actions(), Vec::<String>::new());
+    assert_eq!((fixture.queue.counters().stale_replies, fixture.queue.idle()), (1, 1));
+}
+
 #[test]
 fn the_clients_that_have_waited_longest_are_told_of_each_once() {
     let mut fixture = Fixture::new(Policy::default());

@@ -23,6 +23,7 @@ impl Broker {
     ) -> Result<(Self, Restored), JournalError> {
         journal.check_message_size(self.max_message_size)?;
         let restored = self.queue.restore(replay);
+        self.take_in();
         self.queue.keep_records();
         journal.begin_anew(&self.queue.snapshot())?;
         self.journal = Some(journal);

@@ -99,7 +99,7 @@ fn a_worker_in_quarantine_answers_what_it_has_and_gets_nothing_more_until_it_is_
     wait_for(&place, |status| status["workers"][0]["state"] == "quarantined");
     let second = connect(&context, &frontend, "SECOND", "two");
     wait_for(&place, |status| status["waiting"]["requests"] == 1);
-    assert_eq!(tell(&place, &["release", "W"]), "worker W gets requests again");
+    assert_eq!(tell(&place, &["release", "W"]), "worker W is in quarantine no more");
     answer(&worker);
     assert_eq!(second.recv_bytes(0).unwrap(), b"two");
     // One that is idle as well.

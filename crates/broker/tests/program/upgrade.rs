@@ -141,7 +141,7 @@ fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
     let directory = place.directory();
     let config = directory.join("config");
     std::fs::write(&config, "max-strikes = 3\n").unwrap();
-    let options = ["--control", "--config", "config"];
+    let options = ["--control", "--journal", "j", "--config", "config"];
     let (program, [frontend, backend]) = Program::serve_at(&place, &options);
     let context = zmq::Context::new();
     let client = socket(&context, zmq::REQ, "");
@@ -167,12 +167,48 @@ fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
     let _worker = Worker::start(&backend, "W", Duration::ZERO);
     assert_eq!(client.recv_bytes(0).unwrap(), b"job");
     assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
-    // And once it is mended, it goes on.
+    // Or at last, when it listens as well.
+    std::fs::write(&config, "max-message-size = \"2G\"\n").unwrap();
+    let output = run(directory, &["upgrade"]);
+    assert!(text(&output.stderr).contains("this one does"), "{output:?}");
+    let said: Vec<_> = std::iter::repeat_with(|| program.error())
+        .take(60)
+        .take_while(|line| !line.contains("cannot keep") && !line.contains("journal"))
+        .collect();
+    assert!(said.len() < 60, "why is in the log: {said:?}");
+    assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"], "it can be connected to");
+    // And once it is mended, it goes on, also where somebody has removed a socket file.
     std::fs::write(&config, "").unwrap();
+    std::fs::remove_file(backend.strip_prefix("ipc://").unwrap()).unwrap();
     let _next = Next::upgrade(directory);
     assert!(program.wait().success());
     client.send("another", 0).unwrap();
     assert_eq!(client.recv_bytes(0).unwrap(), b"another");
+}
+
+#[test]
+fn as_many_connections_as_there_may_be_go_on() {
+    let place = Place::new();
+    let script = r#"ulimit -n 200; exec "$0" serve --control"#;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_broker")]).current_dir(place.directory());
+    let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    let program = Program::spawn_with(&mut command, null().into(), null().into());
+    program.endpoints();
+    let context = zmq::Context::new();
+    let connect = |name: &str| {
+        let peer = socket(&context, zmq::DEALER, "");
+        peer.connect(&format!("ipc://{}/{name}.ipc", place.directory().display())).unwrap();
+        peer
+    };
+    let peers: Vec<_> = (0..120).map(|i| connect(["frontend", "backend"][i % 2])).collect();
+    let all = |status: &Value| {
+        status["clients"] == 60 && status["workers"].as_array().unwrap().len() == 60
+    };
+    wait_for(place.directory(), all);
+    let _next = Next::upgrade(place.directory());
+    wait_for(place.directory(), all);
+    drop(peers);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -35,6 +35,9 @@ pub(crate) struct Listener {
     options: TransportOptions,
     /// Its connections are not left with it.
     is_given_away: AtomicBool,
+    /// It has come with a socket that another one had, and may be claimed.
+    owns_file: bool,
+    claimed: OnceLock<SocketFile>,
 }
 
 #[derive(Debug)]
@@ -73,18 +76,17 @@ impl Listener {
             (Socket::Tcp(listener), address.into())
         } else if let Some(endpoint) = Endpoint::of_unix(&address) {
             let listener = UnixListener::from_std(socket.into())?;
-            let path = endpoint.path().filter(|_| owns_file);
-            let file = path.map(SocketFile::of).transpose()?;
-            (Socket::Unix { listener, file }, endpoint)
+            (Socket::Unix { listener, file: None }, endpoint)
         } else {
             let reason = "it is neither a TCP nor a Unix socket with a name";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
         };
-        Ok(Self::new(socket, endpoint, options))
+        Ok(Self { owns_file, ..Self::new(socket, endpoint, options) })
     }
 
     fn new(socket: Socket, endpoint: Endpoint, options: &TransportOptions) -> Self {
-        Self { socket, endpoint, options: *options, is_given_away: AtomicBool::new(false) }
+        let (is_given_away, claimed) = (AtomicBool::new(false), OnceLock::new());
+        Self { socket, endpoint, options: *options, is_given_away, owns_file: false, claimed }
     }
 
     async fn listen(
@@ -119,12 +121,23 @@ impl Listener {
         self.is_given_away.store(true, Ordering::Relaxed);
     }
 
+    /// The file that has come with the socket goes with it. Somebody may have removed it.
+    pub(crate) fn claim_file(&self) {
+        let path = self.endpoint.path().filter(|_| self.owns_file);
+        if let Some(Ok(file)) = path.map(SocketFile::of) {
+            // It is claimed only once.
+            self.claimed.get_or_init(|| file);
+        }
+    }
+
     /// Gives the socket away. Its file stays.
     pub(crate) fn detach(self) -> io::Result<DetachedListener> {
+        let came_with_one = self.owns_file;
+        self.claimed.into_inner().into_iter().for_each(SocketFile::leave);
         let (socket, owns_file): (OwnedFd, _) = match self.socket {
             Socket::Tcp(listener) => (listener.into_std()?.into(), false),
             Socket::Unix { listener, file } => {
-                let owns_file = file.is_some();
+                let owns_file = file.is_some() || came_with_one;
                 file.into_iter().for_each(SocketFile::leave);
                 (listener.into_std()?.into(), owns_file)
             }

@@ -52,7 +52,7 @@ pub(super) trait Transport: Debug {
     fn reads_several(&self) -> bool;
 
     /// Nothing is told of it any more, and somebody else may have its socket.
-    fn detach(&mut self) -> io::Result<OwnedFd>;
+    fn detach(&mut self) -> Option<OwnedFd>;
 
     /// Whether the peer is known to send nothing more, though what it sent may not have been read.
     fn peer_has_closed(&self) -> bool;
@@ -67,7 +67,8 @@ pub(super) trait Transport: Debug {
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "they vary independently")]
 pub(super) struct Polled {
-    socket: OwnedFd,
+    /// None once it has been given away.
+    socket: Option<OwnedFd>,
     place: Option<Place>,
     /// There may be something to read.
     readable: bool,
@@ -90,7 +91,15 @@ impl Polled {
 
     pub(super) fn new(socket: OwnedFd, reads_several: bool) -> Self {
         let (readable, read_closed, full, watches_writes) = Default::default();
-        Self { socket, place: None, readable, read_closed, full, watches_writes, reads_several }
+        Self {
+            socket: Some(socket),
+            place: None,
+            readable,
+            read_closed,
+            full,
+            watches_writes,
+            reads_several,
+        }
     }
 }
 
@@ -99,8 +108,9 @@ impl Transport for Polled {
         if !self.readable {
             return Poll::Pending;
         }
+        let Some(socket) = &self.socket else { return Poll::Pending };
         let room = buffer.capacity() - buffer.len();
-        match retry_on_intr(|| recv(&self.socket, spare_capacity(buffer), RecvFlags::empty())) {
+        match retry_on_intr(|| recv(socket, spare_capacity(buffer), RecvFlags::empty())) {
             Ok((count, _)) => {
                 // A read that leaves room has found all there is, and of more the system tells anew.
                 self.readable = count == room || self.read_closed;
@@ -119,15 +129,15 @@ impl Transport for Polled {
     }
 
     fn try_write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.full {
+        let Some(socket) = self.socket.as_ref().filter(|_| !self.full) else {
             return Err(io::ErrorKind::WouldBlock.into());
-        }
+        };
         let size: usize = slices.iter().map(|slice| slice.len()).sum();
         let none = &mut SendAncillaryBuffer::default();
         let written = retry_on_intr(|| match slices {
             // Cheaper for the system than a list of one.
-            [bytes] => send(&self.socket, bytes, NO_SIGNAL),
-            _ => sendmsg(&self.socket, slices, none, NO_SIGNAL),
+            [bytes] => send(socket, bytes, NO_SIGNAL),
+            _ => sendmsg(socket, slices, none, NO_SIGNAL),
         });
         // What it did not take it has no room for.
         self.full = written.map_or_else(|error| error == Errno::WOULDBLOCK, |count| count < size);
@@ -146,19 +156,23 @@ impl Transport for Polled {
             outcome => return Poll::Ready(outcome),
         }
         // If there is room by now, that is told at once.
-        if let Some(place) = self.place.as_ref().filter(|_| !self.watches_writes) {
-            place.watch_writes(self.socket.as_fd())?;
+        if let (Some(place), Some(socket), false) = (&self.place, &self.socket, self.watches_writes)
+        {
+            place.watch_writes(socket.as_fd())?;
             self.watches_writes = true;
         }
         Poll::Pending
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&self.socket).shutdown(Shutdown::Write))
+        let shutdown = |socket| SockRef::from(socket).shutdown(Shutdown::Write);
+        Poll::Ready(self.socket.as_ref().map_or(Ok(()), shutdown))
     }
 
     fn watch(&mut self, place: Place) -> io::Result<()> {
-        place.watch(self.socket.as_fd())?;
+        if let Some(socket) = &self.socket {
+            place.watch(socket.as_fd())?;
+        }
         self.place = Some(place);
         Ok(())
     }
@@ -173,11 +187,13 @@ impl Transport for Polled {
         self.reads_several
     }
 
-    fn detach(&mut self) -> io::Result<OwnedFd> {
-        if let Some(place) = self.place.take() {
-            place.unwatch(self.socket.as_fd())?;
+    fn detach(&mut self) -> Option<OwnedFd> {
+        let socket = self.socket.take()?;
+        if let Some(place) = &self.place {
+            // It is told of for as long as anybody has it, otherwise.
+            let _ = place.unwatch(socket.as_fd());
         }
-        self.socket.try_clone()
+        Some(socket)
     }
 
     fn peer_has_closed(&self) -> bool {

@@ -5,12 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::detached::{Detached, DetachedConnection, DetachedListener};
+use super::detached::{DetachedConnection, DetachedListener};
 use super::hub::Hub;
 use super::monitor::{Monitor, MonitorEvent};
 use super::outlet::{EndpointId, Unsent};
@@ -19,6 +20,9 @@ use crate::config::{Config, ConfigError};
 use crate::endpoint::{Endpoint, EndpointError, EndpointErrorKind};
 use crate::engine::{BindError, Dialler, Listener};
 use crate::proto::SocketType;
+
+/// For handshakes in progress when a socket is taken apart.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What all sockets can do: be bound and connected, any number of times, and tell who is there.
 ///
@@ -135,12 +139,18 @@ impl Socket {
         endpoint
     }
 
+    pub(super) fn claim_files(&self) {
+        let endpoints = self.lock();
+        let listeners = endpoints.open.iter().filter_map(|open| open.listener.as_ref());
+        listeners.for_each(|listener| listener.claim_file());
+    }
+
     pub(super) fn attach(&self, detached: DetachedConnection) -> io::Result<Arc<Peer>> {
         self.hub.attach(self.next_id(), detached)
     }
 
-    /// Stops listening, and gives the listening sockets and all connections away.
-    pub(super) async fn detach(&self) -> Detached {
+    /// Stops listening, and gives the listening sockets away.
+    pub(super) async fn detach_listeners(&self) -> Vec<DetachedListener> {
         let open = std::mem::take(&mut self.lock().open);
         let mut listeners = Vec::new();
         for Open { listener, stop, done, .. } in open {
@@ -151,7 +161,8 @@ impl Socket {
             // Its task has ended, so nobody else has it.
             listeners.extend(Arc::into_inner(listener).and_then(|one| one.detach().ok()));
         }
-        Detached { listeners, connections: self.hub.detach() }
+        self.hub.settle(PATIENCE).await;
+        listeners
     }
 
     /// Connects to an endpoint, and again whenever the connection is lost. The peer need not be

@@ -1,4 +1,4 @@
-//! [`Detached`]: what is left of a socket that was taken apart, for another one to go on with.
+//! What is left of a socket that was taken apart, for another one to go on with.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,17 +10,6 @@ use super::peer::{Peer, PeerId};
 use super::router::Router;
 use crate::endpoint::Endpoint;
 use crate::proto::{PeerInfo, SocketType, Version};
-
-/// What a [`Router`](crate::Router) had that was [taken apart](crate::Router::detach): its listening sockets, and its
-/// connections as they stood.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Detached {
-    /// Where it listened. Whoever connects meanwhile waits to be accepted.
-    pub listeners: Vec<DetachedListener>,
-    /// The connections that had finished their handshake, by what they were known by. The others are closed.
-    pub connections: Vec<(PeerId, DetachedConnection)>,
-}
 
 /// A socket of the system that listens.
 #[derive(Debug)]
@@ -48,6 +37,8 @@ pub struct DetachedConnection {
     pub input: Bytes,
     /// What is to be written, as on the wire. It may begin within a message.
     pub output: Bytes,
+    /// Sizes of messages that were received and not [released](Router::release).
+    pub unreleased: Vec<usize>,
 }
 
 impl DetachedConnection {
@@ -66,6 +57,7 @@ impl DetachedConnection {
             bytes.put_u64_le(field.len() as u64);
             bytes.put_slice(field);
         }
+        self.unreleased.iter().for_each(|&size| bytes.put_u64_le(size as u64));
         bytes.into()
     }
 
@@ -85,29 +77,47 @@ impl DetachedConnection {
         let info = Arc::new(PeerInfo::decode(ours, Version { major, minor }, field()?).ok()?);
         let input = Bytes::copy_from_slice(field()?);
         let output = Bytes::copy_from_slice(field()?);
-        Some(Self { socket, routing_id, address, info, input, output })
+        let sizes = bytes
+            .chunks(8)
+            .map(|size| usize::try_from(u64::from_le_bytes(size.try_into().ok()?)).ok());
+        let unreleased = sizes.collect::<Option<_>>()?;
+        Some(Self { socket, routing_id, address, info, input, output, unreleased })
     }
 }
 
 impl Router {
-    /// Takes the socket apart without closing anything: its listening sockets and its connections can be given to another
-    /// ROUTER, be it of another process, which goes on where this one stands. What has arrived and was not received goes
-    /// with them, and so does what was sent and is not written yet. Connections that this side made end with the socket.
+    /// Stops listening, and gives the listening sockets away. Whoever connects meanwhile waits to be accepted. Connections
+    /// stay; handshakes in progress are waited for, half a second at most.
     ///
     /// # Cancel safety
     ///
-    /// If the future is dropped before it is done, the socket ends.
-    pub async fn detach(self) -> Detached {
-        self.socket.detach().await
+    /// If the future is dropped before it is done, some of the sockets may be closed.
+    pub async fn detach_listeners(&self) -> Vec<DetachedListener> {
+        self.socket.detach_listeners().await
     }
 
-    /// Listens where another ROUTER did. Returns the endpoint.
+    /// Takes the socket apart without closing its connections: they can be given to another ROUTER, be it of another process,
+    /// which goes on where this one stands. What has arrived and was not received goes with them, and so does what was sent
+    /// and is not written yet. They come under the ids they had here. Connections that this side made or whose handshake is not over
+    /// are closed.
+    #[must_use]
+    pub fn detach(self) -> Vec<(PeerId, DetachedConnection)> {
+        self.socket.hub.detach()
+    }
+
+    /// Listens where another ROUTER did. Returns the endpoint. Its file stays until it is [claimed](Self::claim_files).
     ///
     /// # Errors
     ///
     /// If the socket is none that listens.
     pub fn attach_listener(&self, listener: DetachedListener) -> io::Result<Endpoint> {
         self.socket.attach_listener(listener)
+    }
+
+    /// The files of the listeners that were attached go with this socket from now on. Before, they are left alone: the socket
+    /// may come to nothing.
+    pub fn claim_files(&self) {
+        self.socket.claim_files();
     }
 
     /// Goes on with a connection that another ROUTER had. It is not told of as one that has joined, and no endpoint is its

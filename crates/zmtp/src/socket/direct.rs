@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use bytes::Bytes;
 
 use crate::message::Message;
+use crate::sizes::Sizes;
 
 /// A connection that is reached without its task.
 pub(crate) trait Direct: Debug + Send + Sync {
@@ -26,4 +27,6 @@ pub(crate) struct Remains {
     pub(crate) input: Bytes,
     /// What is to be written.
     pub(crate) output: Bytes,
+    /// Sizes of the messages that were received and not released.
+    pub(crate) unreleased: Sizes,
 }

@@ -23,6 +23,7 @@ use crate::config::{Config, OnFull};
 use crate::error::{SendError, SendErrorKind};
 use crate::message::Message;
 use crate::proto::{Connection, PeerInfo, Settings, SocketType};
+use crate::sizes::Sizes;
 
 /// What all tasks of one socket share.
 ///
@@ -338,8 +339,8 @@ impl Link {
         self.hub.table().set_direct(self.id, direct);
     }
 
-    /// Takes what has arrived and what is to be sent, if the connection is not to end.
-    pub(crate) fn detach(&self) -> Option<(VecDeque<Message>, VecDeque<Message>)> {
+    /// Takes what has arrived, what is to be sent and what is not released, if the connection is not to end.
+    pub(crate) fn detach(&self) -> Option<(VecDeque<Message>, VecDeque<Message>, Sizes)> {
         self.hub.table().detach(self.id)
     }
 

@@ -22,7 +22,7 @@ use std::hash::{BuildHasher, RandomState};
 
 pub use base::Socket;
 pub use dealer::{Dealer, DealerSender};
-pub use detached::{Detached, DetachedConnection, DetachedListener};
+pub use detached::{DetachedConnection, DetachedListener};
 pub(crate) use direct::{Direct, Remains};
 pub use event::PeerEvent;
 pub(crate) use hub::{Hub, Link};

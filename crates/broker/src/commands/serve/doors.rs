@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 
 use tokio::task::JoinSet;
 
@@ -22,26 +23,44 @@ pub(super) struct Doors {
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     pub(crate) http: Option<TcpListener>,
+    /// systemd has made that, so no option is needed for it.
+    pub(crate) http_is_given: bool,
     pub(crate) control: Option<UnixListener>,
 }
 
 impl Doors {
-    /// Opens those that are wanted, with listeners where there are some.
-    pub(super) async fn open(options: &Serve, mut listeners: Listeners) -> io::Result<Self> {
-        if let (Some(address), None) = (options.http, &listeners.http) {
-            let listener = TcpListener::bind(address).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
-            })?;
-            listeners.http = Some(listener);
-        }
-        let mut file = None;
-        if let Some(path) = &options.control {
-            if listeners.control.is_none() {
-                listeners.control = Some(bind_owned(path).await?);
+    /// Opens those that are wanted, where the process before had them if there was one.
+    pub(super) async fn open(options: &Serve, listeners: Listeners) -> io::Result<Self> {
+        let http = match (options.http, listeners.http) {
+            // systemd listens without an option for it.
+            (Some(_), Some(listener)) => Some(listener),
+            (None, Some(listener)) => Some(listener).filter(|_| listeners.http_is_given),
+            (Some(address), None) => {
+                let listener = TcpListener::bind(address).map_err(|error| {
+                    io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
+                })?;
+                Some(listener)
             }
-            file = Some(SocketFile::of(path)?);
+            (None, None) => None,
+        };
+        let (mut file, mut control) = (None, None);
+        if let Some(path) = &options.control {
+            control = listeners.control;
+            if control.is_none() {
+                control = Some(bind_owned(path).await?);
+                file = Some(SocketFile::of(path)?);
+            }
         }
+        let listeners = Listeners { http, http_is_given: listeners.http_is_given, control };
         Ok(Self { listeners, file, servers: JoinSet::new() })
+    }
+
+    /// The file of the control socket goes with this one from now on, if there is one.
+    pub(super) fn claim_file(&mut self) {
+        let address = self.listeners.control.as_ref().and_then(|it| it.local_addr().ok());
+        if let (None, Some(path)) = (&self.file, address.as_ref().and_then(|it| it.as_pathname())) {
+            self.file = SocketFile::of(path).ok();
+        }
     }
 
     /// Whether there are any.
@@ -62,8 +81,10 @@ impl Doors {
             let server = Server::public(http.try_clone()?, hosts, view.clone())?;
             self.servers.spawn(server.run());
         }
-        if let (Some(listener), Some(file)) = (&self.listeners.control, &self.file) {
-            say(format_args!("control {}", file.path().display()));
+        if let Some(listener) = &self.listeners.control {
+            let address = listener.local_addr()?;
+            let path = std::path::absolute(address.as_pathname().unwrap_or(Path::new("")))?;
+            say(format_args!("control {}", path.display()));
             let server = Server::owned(listener.try_clone()?, control, view.clone())?;
             self.servers.spawn(server.run());
         }

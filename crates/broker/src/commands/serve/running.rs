@@ -10,9 +10,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::build::{build, tell};
 use super::doors::{Doors, Listeners};
 use super::successor::Successor;
-use super::telling::{tell_of_end, tell_of_restored, warn_if_remote};
-use crate::cli::{Serve, Setting};
-use crate::commands::reload;
+use super::telling::{summary, tell_of_end, tell_of_restored, warn_if_remote};
+use crate::cli::Serve;
+use crate::commands::reload::{self, Current};
 use crate::connections;
 use crate::dead_letters::Letters;
 use crate::faults;
@@ -37,7 +37,8 @@ pub(crate) struct Legacy {
 impl Legacy {
     /// What systemd has passed on.
     pub(super) fn of(mut sockets: Sockets) -> Self {
-        let listeners = Listeners { http: sockets.http.take(), control: None };
+        let http = sockets.http.take();
+        let listeners = Listeners { http_is_given: http.is_some(), http, control: None };
         Self { sockets, handover: None, listeners }
     }
 }
@@ -69,7 +70,7 @@ pub(super) enum End {
 impl Running {
     pub(super) async fn start(
         options: &Serve,
-        settings: &[Setting],
+        current: &Current,
         legacy: Legacy,
         faults: &faults::Shared,
     ) -> Result<Self, Box<dyn Error>> {
@@ -80,7 +81,7 @@ impl Running {
         let journal = journal.transpose()?;
         let mut doors = Doors::open(options, listeners).await?;
         let connections = connections::Shared::default();
-        let mut builder = build(options, sockets, doors.any());
+        let mut builder = build(options, sockets, doors.any()).policy(current.policy());
         let mut settled = journal;
         if let Some(handover) = handover {
             if let Some((_, replay, _)) = &mut settled {
@@ -100,8 +101,7 @@ impl Running {
             tell_of_restored(&restored, cut_off);
         }
         let (handle, hangup) = (broker.handle(), signals::hangup()?);
-        let reload = reload::at_each(hangup, handle.clone(), options.policy(), settings.to_vec());
-        tasks.spawn(reload);
+        tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
         for (side, endpoints) in [("frontend", broker.frontend()), ("backend", broker.backend())] {
             for endpoint in endpoints {
                 warn_if_remote(endpoint);
@@ -126,6 +126,11 @@ impl Running {
         Ok(Self { broker, handle, stop, demands, doors, letters, keeps, _tasks: tasks })
     }
 
+    /// What has come from another process is this one's.
+    pub(super) fn claim_files(&mut self) {
+        self.doors.claim_file();
+    }
+
     /// Until it ends, or another process goes on.
     pub(super) async fn end(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         loop {
@@ -137,10 +142,19 @@ impl Running {
             match demand {
                 None => {}
                 Some(Demand::Drain) => return self.drain(signals).await,
-                Some(Demand::Upgrade(told)) => match Successor::start().await {
-                    Ok(successor) => return self.leave_to(successor, told).await,
-                    Err(error) => drop(told.send(Err(error))),
-                },
+                Some(Demand::Upgrade(told)) => {
+                    let started = tokio::select! {
+                        started = Successor::start() => started,
+                        () = signals.next() => {
+                            let _ = told.send(Err("the queue has been told to end".to_owned()));
+                            return self.drain(signals).await;
+                        }
+                    };
+                    match started {
+                        Ok(successor) => return self.leave_to(successor, told).await,
+                        Err(error) => drop(told.send(Err(error))),
+                    }
+                }
             }
         }
     }
@@ -160,8 +174,9 @@ impl Running {
         successor: Successor,
         told: oneshot::Sender<Result<String, String>>,
     ) -> Result<End, Box<dyn Error>> {
-        let handover = self.handle.hand_over().await?;
+        let handover = self.handle.hand_over().await;
         let outcome = self.broker.await?;
+        let Ok(handover) = handover else { return over(&outcome, self.keeps) };
         // What only one process may have is free for the next.
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
@@ -169,8 +184,7 @@ impl Running {
         match successor.inherit(&legacy) {
             Ok(process) => {
                 let text = format!("process {process} goes on");
-                note(&text);
-                tell_of_end(&outcome, self.keeps);
+                note(format_args!("{text}; so far {}", summary(&outcome.counters)));
                 let _ = told.send(Ok(text));
                 Ok(End::LeftTo(process))
             }

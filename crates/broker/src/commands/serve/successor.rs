@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! before                                   next, whose standard input is a socket to the one before
-//!   |-- starts it ---------------------------->| looks at its options and its files
+//!   |-- starts it ---------------------------->| looks at its options
 //!   |<--------------------------------- SOUND -|
 //!   | ends without closing anything            |
 //!   |-- all there is to go on with ----------->| goes on with that
@@ -19,10 +19,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::Handover;
 use bytes::Bytes;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::doors::Listeners;
 use super::running::Legacy;
@@ -36,11 +37,15 @@ const TAKEN: u8 = b'T';
 
 /// In front of what is not of the broker itself.
 const HTTP: &[u8] = b"http";
+const GIVEN_HTTP: &[u8] = b"http of systemd";
 const CONTROL: &[u8] = b"control";
 const BROKER: &[u8] = b"broker";
 
 /// For the other process to say the next thing.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// For a process that ends to say why.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where the program was when it was started, be it replaced since.
 static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -50,10 +55,30 @@ pub(super) fn remember_program() {
     PROGRAM.get_or_init(|| env::current_exe().ok());
 }
 
-/// The next process, which is sound.
+/// The next process, which is sound. It is killed if this is dropped before it goes on: two at once would share what is
+/// there.
 pub(super) struct Successor {
     child: Child,
     stream: UnixStream,
+    goes_on: bool,
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.goes_on {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Tells the next process to end in order.
+pub(super) fn terminate(process: u32) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    if let Some(process) = process {
+        // It may have ended by itself.
+        let _ = kill_process(process, Signal::TERM);
+    }
 }
 
 impl Successor {
@@ -79,7 +104,7 @@ impl Successor {
         for variable in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID"] {
             command.env_remove(variable);
         }
-        Ok(Self { child: command.spawn()?, stream })
+        Ok(Self { child: command.spawn()?, stream, goes_on: false })
     }
 
     fn wait_until_sound(mut self) -> io::Result<Self> {
@@ -92,7 +117,18 @@ impl Successor {
         match self.stream.read_exact(&mut said) {
             Ok(()) if said == [expected] => Ok(()),
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            _ => Err(io::Error::other("it has ended, and has said why")),
+            _ => {
+                self.let_it_speak();
+                Err(io::Error::other("it has ended, and has said why"))
+            }
+        }
+    }
+
+    /// One that ends says why last.
+    fn let_it_speak(&mut self) {
+        let end = Instant::now() + LAST_WORDS;
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 
@@ -100,22 +136,20 @@ impl Successor {
     pub(super) fn inherit(mut self, legacy: &Legacy) -> Result<u32, String> {
         match self.pass_on(legacy) {
             Ok(()) => {
-                let _ = self.stream.shutdown(Shutdown::Both);
+                self.goes_on = true;
                 Ok(self.child.id())
             }
             Err(error) => {
-                // Two at once would share what is there.
-                let _ = self.child.kill();
-                let _ = self.child.wait();
                 Err(format!("the next process did not go on, and this one does: {error}"))
             }
         }
     }
 
     fn pass_on(&mut self, legacy: &Legacy) -> io::Result<()> {
-        let Listeners { http, control } = &legacy.listeners;
+        let Listeners { http, http_is_given, control } = &legacy.listeners;
         if let Some(http) = http {
-            send(&self.stream, HTTP, Some(http.as_fd()))?;
+            let kind = if *http_is_given { GIVEN_HTTP } else { HTTP };
+            send(&self.stream, kind, Some(http.as_fd()))?;
         }
         if let Some(control) = control {
             send(&self.stream, CONTROL, Some(control.as_fd()))?;
@@ -150,8 +184,9 @@ impl Ancestor {
         let mut legacy = Legacy::default();
         loop {
             match receive(&self.0)? {
-                Some((kind, Some(socket))) if kind == HTTP => {
+                Some((kind, Some(socket))) if [HTTP, GIVEN_HTTP].contains(&&*kind) => {
                     legacy.listeners.http = Some(socket.into());
+                    legacy.listeners.http_is_given = kind == GIVEN_HTTP;
                 }
                 Some((kind, Some(socket))) if kind == CONTROL => {
                     legacy.listeners.control = Some(socket.into());

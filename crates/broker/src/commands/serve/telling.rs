@@ -19,7 +19,7 @@ pub(super) fn tell_of_end(outcome: &Outcome, keeps: bool) {
 }
 
 /// What became of all requests, leaving out what did not happen.
-fn summary(counters: &Counters) -> String {
+pub(super) fn summary(counters: &Counters) -> String {
     let Counters {
         requests,
         replies,

@@ -431,3 +431,44 @@ fn thousands_that_come_back_or_ask_anew_are_looked_at_once_each() {
     }
     assert_eq!(open(&fixture).1, usize::try_from(COUNT / 2).unwrap());
 }
+
+#[test]
+fn a_worker_that_comes_back_while_the_queue_is_paused_or_is_in_quarantine_is_ready_afterwards() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.join_client(0, true);
+    fixture.queue.pause();
+    fixture.connect_worker(0, true);
+    fixture.wait(SECOND * 3);
+    assert_eq!(fixture.actions(), Vec::<String>::new());
+    fixture.queue.resume();
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.join_client(0, true);
+    fixture.connect_worker(0, true);
+    fixture.queue.quarantine_worker(b"W0");
+    fixture.wait(SECOND * 3);
+    assert_eq!(fixture.actions(), Vec::<String>::new());
+    fixture.queue.release_worker(b"W0");
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+}
+
+#[test]
+fn what_a_worker_was_given_again_goes_on_in_a_queue_that_takes_over_before_its_client_is_back() {
+    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+    fixture.connect_worker(0, true);
+    fixture.wait(SECOND);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+    let (estate, snapshot) = (fixture.queue.estate(), fixture.queue.snapshot());
+    assert!(estate.numbers.is_empty() && estate.waiting.is_empty());
+    let mut next = after(snapshot);
+    for (worker, left) in estate.workers {
+        next.queue.take_in_worker(worker, &Bytes::from("W0"), true, left);
+    }
+    next.join_client(0, true);
+    // It answers at once, and does nothing twice.
+    next.worker_sends(0, &["", "C0", "", "done"]);
+    next.wait(SECOND * 2);
+    assert_eq!(next.actions(), ["C0 <- |done"]);
+    assert_eq!((open(&next), next.queue.idle()), ((0, 0), 1));
+}

@@ -1,6 +1,5 @@
 //! Workers that are left to another queue, and those that come from one.
 
-use bytes::Bytes;
 use zmtp::PeerId;
 
 use super::super::doubt::Doubt;
@@ -21,23 +20,14 @@ impl Workers {
     }
 
     /// A worker that has joined is as another queue has left it. What it has, it is to be given.
-    pub(in crate::queue) fn take_in(
-        &mut self,
-        id: PeerId,
-        work: &Work,
-        stack: Vec<Bytes>,
-        (strikes, held): (u32, bool),
-        in_doubt: bool,
-    ) {
+    pub(in crate::queue) fn take_in(&mut self, id: PeerId, left: Left) {
+        let Left { work, stack, strikes, held, in_doubt } = left;
         let Some(worker) = self.by_id.get_mut(id) else { return };
         (worker.strikes, worker.held) = (strikes, held);
+        worker.doubt = in_doubt.then(|| Box::new(Doubt::of_unknown()));
         match work {
-            Work::Silent => worker.stack = stack.into(),
+            Work::Silent | Work::Busy(_) => worker.stack = stack.into(),
             Work::Idle => self.set_idle(id, stack.into()),
-            Work::Busy(_) => {
-                worker.stack = stack.into();
-                worker.doubt = in_doubt.then(|| Box::new(Doubt::of_unknown()));
-            }
             Work::Late => {
                 worker.stack = stack.into();
                 worker.state = State::Late(None);
@@ -51,13 +41,19 @@ impl Worker {
         let work = match &self.state {
             State::Silent => Work::Silent,
             State::Idle | State::Held => Work::Idle,
-            State::Busy(request) if wants(request) => Work::Busy(Running {
-                client: request.client,
-                message: request.as_asked(),
-                in_doubt: self.doubt.is_some(),
-            }),
+            State::Busy(request) if wants(request) => {
+                Work::Busy(Running { client: request.client, message: request.as_asked() })
+            }
+            // Its client is still to come back, and the journal has the request: so is the worker.
+            State::Busy(request) if request.client == PeerId::NOBODY => Work::Silent,
             State::Busy(_) | State::Late(_) => Work::Late,
         };
-        Left { work, stack: self.stack.to_vec(), strikes: self.strikes, held: self.held }
+        Left {
+            work,
+            stack: self.stack.to_vec(),
+            strikes: self.strikes,
+            held: self.held,
+            in_doubt: self.doubt.is_some(),
+        }
     }
 }

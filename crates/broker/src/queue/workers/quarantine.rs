@@ -42,6 +42,10 @@ impl Workers {
         count
     }
 
+    pub(in crate::queue) fn is_held(&self, id: PeerId) -> bool {
+        self.by_id.get(id).is_some_and(|worker| worker.held)
+    }
+
     /// Workers of this name may be idle again. What they have sent is forgotten; a REQ waits for an answer to that, and
     /// a request is one. Returns how many there are.
     pub(in crate::queue) fn let_go(&mut self, name: &[u8]) -> usize {

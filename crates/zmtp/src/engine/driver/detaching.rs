@@ -17,9 +17,9 @@ impl<S: Transport> Driver<S> {
         if !in_traffic || self.ended || self.broken.is_some() || self.over.is_some() {
             return None;
         }
-        let (mut arrived, to_send) = self.link.detach()?;
+        let (mut arrived, to_send, unreleased) = self.link.detach()?;
         let socket = self.stream.detach();
-        // Nobody else goes on with it, whatever has come of that.
+        // Nobody else goes on with it.
         self.at_rest = false;
         self.over = Some(LeaveReason::Local);
         if let Some(task) = &self.task {
@@ -32,7 +32,8 @@ impl<S: Transport> Driver<S> {
         let mut output = self.connection.take_output();
         encode(std::mem::take(&mut self.outgoing), &mut output);
         encode(to_send, &mut output);
-        Some(Remains { socket: socket.ok()?, input: whole(&mut input), output: whole(&mut output) })
+        let (input, output) = (whole(&mut input), whole(&mut output));
+        Some(Remains { socket: socket?, input, output, unreleased })
     }
 }
 

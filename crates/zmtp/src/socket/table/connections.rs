@@ -11,6 +11,7 @@ use super::{Order, Phase, Slot, Table};
 use crate::config::{DuplicateIdentity, Release};
 use crate::message::Message;
 use crate::proto::PeerInfo;
+use crate::sizes::Sizes;
 use crate::socket::direct::Direct;
 use crate::socket::entry::Entry;
 use crate::socket::outlet::EndpointId;
@@ -88,9 +89,18 @@ impl Table {
         id: PeerId,
         info: Arc<PeerInfo>,
         routing_id: Bytes,
+        unreleased: &[usize],
     ) -> Result<Arc<Peer>, LeaveReason> {
         let entry = self.entry(id).ok_or(LeaveReason::Local)?;
+        if let Some(reason) = &entry.left {
+            return Err(reason.clone());
+        }
         entry.announced = true;
+        for &size in unreleased {
+            entry.held.push(size);
+        }
+        self.budget.enqueue(unreleased.iter().sum());
+        let entry = self.entry(id).ok_or(LeaveReason::Local)?;
         let (origin, address, endpoint) = (entry.origin, entry.address.clone(), entry.endpoint);
         self.claim(&routing_id, endpoint)?;
         self.install(Peer { id, routing_id, origin, address, info }).ok_or(LeaveReason::Local)
@@ -107,14 +117,19 @@ impl Table {
     pub(in crate::socket) fn detach(
         &mut self,
         id: PeerId,
-    ) -> Option<(VecDeque<Message>, VecDeque<Message>)> {
+    ) -> Option<(VecDeque<Message>, VecDeque<Message>, Sizes)> {
         let entry = self.entry(id).filter(|entry| entry.is_open())?;
-        let inbox = std::mem::take(&mut entry.inbox);
-        self.dequeue(inbox.bytes);
+        let (inbox, held) = (std::mem::take(&mut entry.inbox), std::mem::take(&mut entry.held));
+        self.dequeue(inbox.bytes + held.sum());
         let mut outbox = VecDeque::new();
         self.take_outbox(id, &mut outbox);
         self.leave(id, &LeaveReason::Local);
-        Some((inbox.into_messages(), outbox))
+        Some((inbox.into_messages(), outbox, held))
+    }
+
+    /// Whether there are connections whose handshake may be finished yet.
+    pub(in crate::socket) fn has_handshakes(&self) -> bool {
+        self.entries().any(Entry::is_handshaking)
     }
 
     /// All peers that are connected, and how their connections are reached.

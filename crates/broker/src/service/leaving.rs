@@ -1,0 +1,39 @@
+//! A broker that leaves all to another one.
+
+use std::task::{Context, Waker};
+
+use tokio::sync::oneshot;
+
+use super::{BATCH, Broker, Outcome};
+use crate::handover::Handover;
+
+impl Broker {
+    /// Leaves all to who asked for it. The journal is nobody's from then on.
+    pub(super) async fn hand_over(mut self, heir: oneshot::Sender<Handover>) -> Outcome {
+        let listeners =
+            tokio::join!(self.frontend.detach_listeners(), self.backend.detach_listeners());
+        // From here on nobody else has a turn: what is received by now is the last.
+        while self.receive_last() {
+            if let Err(failure) = self.take_turn() {
+                return self.outcome(Some(failure));
+            }
+        }
+        let (mut estate, outcome) = (self.queue.estate(), self.outcome(None));
+        if self.journal.take().is_none() {
+            estate.numbers.clear();
+        }
+        let (frontend, backend) = (self.frontend.detach(), self.backend.detach());
+        let handover = Handover::new(estate, listeners.into(), frontend, backend);
+        // Who has asked may be gone, and all is closed.
+        let _ = heir.send(handover);
+        outcome
+    }
+
+    /// Takes what there is. Says whether there is anything.
+    fn receive_last(&mut self) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
+        let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
+        backend.is_ready() || frontend.is_ready()
+    }
+}
