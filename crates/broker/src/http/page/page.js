@@ -120,7 +120,7 @@ const percentiles = (of) => [["a", "median", share(of, 0)], ["b", "90 %", share(
 const plots = [
   plot("plot-rate", [["a", "requests", (look) => look.requests], ["b", "replies", (look) => look.replies]], count, false),
   plot("plot-queue", [["a", "waiting", (look) => look.waiting], ["b", "in flight", (look) => look.in_flight]], count, false),
-  plot("plot-waited", percentiles("waited"), time, true),
+  plot("plot-waited", [...percentiles("waited"), ["d", "oldest wait", (look) => look.oldest]], time, true),
   plot("plot-served", percentiles("served"), time, true),
 ];
 
