@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::build::{build, tell};
 use super::doors::{Doors, Listeners};
 use super::successor::Successor;
-use super::telling::{summary, tell_of_end, tell_of_restored, warn_if_remote};
+use super::telling::{summary, tell_of_end, tell_of_endpoints, tell_of_restored};
 use crate::cli::Serve;
 use crate::commands::reload::{self, Current};
 use crate::connections;
@@ -19,7 +19,7 @@ use crate::faults;
 use crate::history;
 use crate::http::{Control, Demand, View};
 use crate::log;
-use crate::output::{note, say};
+use crate::output::note;
 use crate::signals::{self, Signals};
 use crate::systemd::{self, Sockets};
 
@@ -78,36 +78,31 @@ impl Running {
         let letters = options.dead_letters.as_deref().map(Letters::open).transpose()?;
         let start = &options.start;
         let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
-        let journal = journal.transpose()?;
+        let mut journal = journal.transpose()?;
+        let keeps = journal.is_some();
+        if let (Some(handover), Some((_, replay, _))) = (&handover, &mut journal) {
+            handover.settle(replay);
+        }
         let mut doors = Doors::open(options, listeners).await?;
         let connections = connections::Shared::default();
-        let mut builder = build(options, sockets, doors.any()).policy(current.policy());
-        let mut settled = journal;
-        if let Some(handover) = handover {
-            if let Some((_, replay, _)) = &mut settled {
-                handover.settle(replay);
-            }
-            builder = builder.go_on(handover);
-        }
+        let builder = build(options, sockets, doors.any()).policy(current.policy());
+        let builder = match handover {
+            Some(handover) => builder.go_on(handover),
+            None => builder,
+        };
         let mut broker = tell(builder, &connections, letters.clone()).bind().await?;
         let mut tasks = JoinSet::new();
         for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
             tasks.spawn(log::follow(monitor, side, connections.clone()));
         }
-        let keeps = settled.is_some();
-        if let Some((journal, replay, cut_off)) = settled {
+        if let Some((journal, replay, cut_off)) = journal {
             let restored;
             (broker, restored) = broker.with_journal(journal, replay)?;
             tell_of_restored(&restored, cut_off);
         }
+        tell_of_endpoints(&broker);
         let (handle, hangup) = (broker.handle(), signals::hangup()?);
         tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
-        for (side, endpoints) in [("frontend", broker.frontend()), ("backend", broker.backend())] {
-            for endpoint in endpoints {
-                warn_if_remote(endpoint);
-                say(format_args!("{side} {endpoint}"));
-            }
-        }
         let (demand, demands) = mpsc::channel(DEMANDS);
         if let (true, Some(frontend)) = (doors.any(), broker.frontend().first()) {
             let view = View::of(handle.clone(), connections, faults.clone());

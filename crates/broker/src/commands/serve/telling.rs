@@ -1,10 +1,10 @@
 //! What `broker serve` says at its start and its end, and of requests that are given up.
 
-use broker::{Counters, DeadLetter, Outcome, Restored};
+use broker::{Broker, Counters, DeadLetter, Outcome, Restored};
 use zmtp::Endpoint;
 
 use crate::dead_letters::Letters;
-use crate::output::{note, warn};
+use crate::output::{note, say, warn};
 
 /// What is left, and what became of all.
 pub(super) fn tell_of_end(outcome: &Outcome, keeps: bool) {
@@ -78,7 +78,17 @@ pub(super) fn given_up(letter: &DeadLetter, letters: Option<&Letters>) -> String
     }
 }
 
-pub(super) fn warn_if_remote(endpoint: &Endpoint) {
+/// Where the queue listens.
+pub(super) fn tell_of_endpoints(broker: &Broker) {
+    for (side, endpoints) in [("frontend", broker.frontend()), ("backend", broker.backend())] {
+        for endpoint in endpoints {
+            warn_if_remote(endpoint);
+            say(format_args!("{side} {endpoint}"));
+        }
+    }
+}
+
+fn warn_if_remote(endpoint: &Endpoint) {
     if endpoint.is_remote() {
         warn(format_args!(
             "{endpoint} can be reached from other machines, and nobody who \
