@@ -34,9 +34,13 @@ struct Cli {
     command: Command,
 }
 
+const ENVIRONMENT: &str = "Each option can also be set in the environment (BROKER_MAX_WAITING=1000), or in the file that --config names \
+(max-waiting = 1000). The command line comes before the environment, and that before the file.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the queue: clients connect to the frontend, workers to the backend.
+    #[command(after_help = ENVIRONMENT)]
     Serve(Box<Serve>),
     /// Show what each option of `serve` is with these, and where that comes from.
     Config(Box<Serve>),

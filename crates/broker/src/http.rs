@@ -139,12 +139,13 @@ impl Door {
                 (view, control::COMMANDS)
             }
         };
-        if ![Method::GET, Method::HEAD].contains(request.method()) {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        if !is_read && commands.is_empty() {
             let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "this can only be read");
             answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return answer;
         }
-        if let Some(answer) = view.answer(request.uri()).await {
+        if is_read && let Some(answer) = view.answer(request.uri()).await {
             return answer;
         }
         let (path, others) = (request.uri().path(), view::PATHS);

@@ -75,6 +75,11 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
     for (name, help, value) in [
         ("waiting", "Requests that wait", whole(status.waiting)),
         ("waiting_bytes", "Bytes of requests that wait", whole(status.waiting_bytes)),
+        (
+            "delayed",
+            "Those of the requests that wait until a pause is over or their client is back",
+            whole(status.delayed),
+        ),
         ("in_flight", "Requests that a worker has", whole(status.in_flight)),
         ("clients", "Clients that are connected", whole(status.clients)),
         ("paused", "1 if no requests are handed out until that is resumed", status.paused.into()),

@@ -1,6 +1,6 @@
 //! The options of commands for a queue that runs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use crate::http::Place;
 
 /// The file of a control socket, if nothing else is said.
 pub(super) const CONTROL: &str = "broker.control";
+
+/// Where a queue serves HTTP, if nothing else is said.
+const HTTP: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5580);
 
 #[derive(Args, Debug)]
 pub(crate) struct Status {
@@ -24,19 +27,23 @@ pub(crate) struct Status {
 /// Where a queue can be watched.
 #[derive(Args, Debug)]
 pub(crate) struct Watched {
-    /// Where it serves HTTP: what `serve --http` was given, or said.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:5580", value_parser = parse_http)]
-    http: SocketAddr,
-    /// Its control socket instead: what `serve --control` was given.
+    /// Where it serves HTTP: what `serve --http` was given, or said; 127.0.0.1:5580 if nothing else is given.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_http)]
+    http: Option<SocketAddr>,
+    /// Its control socket instead: what `serve --control` was given. `BROKER_CONTROL` counts as well.
     #[arg(long, value_name = "PATH", conflicts_with = "http")]
     control: Option<PathBuf>,
 }
 
 impl Watched {
     pub(crate) fn place(&self) -> Place {
-        match &self.control {
-            Some(path) => Place::Control(path.clone()),
-            None => Place::Http(self.http),
+        let named = || std::env::var_os("BROKER_CONTROL").map(PathBuf::from);
+        match (self.http, self.control.clone()) {
+            (Some(address), _) => Place::Http(address),
+            (None, control) => match control.or_else(named) {
+                Some(path) => Place::Control(path),
+                None => Place::Http(HTTP),
+            },
         }
     }
 }

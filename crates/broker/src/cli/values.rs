@@ -9,7 +9,11 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// An address, or the URL of it.
 pub(super) fn parse_http(text: &str) -> Result<SocketAddr, &'static str> {
-    parse_address(text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/'))
+    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    match text.strip_prefix("localhost:") {
+        Some(port) => parse_address(&format!("127.0.0.1:{port}")),
+        None => parse_address(text),
+    }
 }
 
 pub(super) fn parse_size(text: &str) -> Result<usize, &'static str> {

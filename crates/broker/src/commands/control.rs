@@ -9,7 +9,7 @@ use hyper::Method;
 
 use crate::cli::{Controlled, OfWorker, Tap};
 use crate::http::Place;
-use crate::output::say;
+use crate::output::{note, say};
 use crate::signals::Signals;
 
 /// For the next process to go on.
@@ -38,17 +38,21 @@ pub(crate) async fn with_worker(of: OfWorker, path: &str) -> Result<ExitCode, Bo
 pub(crate) async fn tap(options: Tap) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let path = with("/tap", "peer", &options.peer);
-    let mut reply = Place::Control(options.at.control).ask(Method::GET, &path).await?;
+    let place = Place::Control(options.at.control);
+    let mut reply = place.ask(Method::GET, &path).await?;
+    note(format_args!("messages of {} are shown as they pass; Ctrl-C ends", options.peer));
     loop {
         let line = tokio::select! {
             line = reply.next() => line,
             () = signals.next() => return Ok(ExitCode::SUCCESS),
         };
-        match line {
-            Some(Ok(line)) => say(String::from_utf8_lossy(&line).trim_end()),
-            // Or it was killed.
-            None | Some(Err(_)) => return Err("the queue has ended".into()),
+        if let Some(Ok(line)) = line {
+            say(String::from_utf8_lossy(&line).trim_end());
+            continue;
         }
+        // Another process may go on with the queue.
+        reply = place.ask(Method::GET, &path).await.map_err(|_| "the queue has ended")?;
+        note("another process goes on with the queue");
     }
 }
 

@@ -20,8 +20,16 @@ pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
         reply = client::ask(identity, &connect, request, patience) => reply?,
         () = signals.next() => return Err("interrupted before there was a reply".into()),
     };
-    for part in &reply {
-        say(line(part));
+    match reply.parts().next().map(std::str::from_utf8) {
+        // What is more than a line is text all the same, if no other frame has to be told from it.
+        Some(Ok(text)) if reply.len() == 1 && !text.contains(is_odd) => {
+            say(text.trim_end_matches('\n'));
+        }
+        _ => reply.parts().for_each(|part| say(line(part))),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn is_odd(character: char) -> bool {
+    character.is_control() && !['\n', '\t'].contains(&character)
 }

@@ -49,7 +49,7 @@ fn show(report: &Report) -> String {
         waiting.oldest.map_or(String::new(), |age| format!(", the first for {}", time(age)));
     let delayed = match waiting.delayed {
         0 => String::new(),
-        delayed => format!(", {delayed} of them not for a worker"),
+        delayed => format!(", {delayed} of them until a pause is over or their client is back"),
     };
     line("waiting", format!("{} ({} bytes){oldest}{delayed}", waiting.requests, waiting.bytes));
     line("in flight", report.in_flight.to_string());

@@ -117,6 +117,9 @@ impl Control {
             Ok(chosen) => chosen,
             Err(error) => return plain(StatusCode::NOT_FOUND, error),
         };
+        if chosen.is_empty() {
+            return plain(StatusCode::OK, "no request is left to be sent again");
+        }
         let seconds = parameter(uri, "timeout").and_then(|seconds| seconds.parse().ok());
         let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let patience = patience.unwrap_or(Duration::MAX);
@@ -166,6 +169,7 @@ fn unnamed(what: &str) -> Answer {
 }
 
 fn no_worker(name: &str) -> Answer {
+    let name = if name.is_empty() { "\"\"" } else { name };
     plain(StatusCode::NOT_FOUND, format!("no worker is called {name}; `broker status` lists all"))
 }
 

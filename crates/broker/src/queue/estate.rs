@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+use super::Queue;
 use super::policy::AtLimit;
 use super::request::Request;
 use super::steering::Mode;
-use super::{Queue, UNREADY};
 
 /// What a queue leaves to the next one, which has its peers.
 #[derive(Debug)]
@@ -101,7 +101,6 @@ impl Queue {
             self.worker_joined(worker, routing_id, lock_step);
         } else {
             self.workers.join(worker, routing_id, lock_step);
-            self.workers.look_at(worker, self.now + UNREADY);
         }
         let running = left.work.running().cloned();
         self.workers.take_in(worker, left);

@@ -807,7 +807,8 @@ fn a_worker_in_quarantine_finishes_what_it_has_and_is_passed_over() {
 
 /// The next queue, with the same peers.
 fn go_on(before: &Fixture) -> Fixture {
-    let mut after = Fixture::new(Policy::default());
+    let lease = Some(Duration::from_secs(3));
+    let mut after = Fixture::new(Policy { lease, ..Policy::default() });
     let estate = before.queue.estate();
     (0..2).for_each(|i| after.join_client(i, true));
     for (client, message) in estate.waiting {
@@ -828,6 +829,17 @@ fn an_adopted_worker_is_in_doubt_in_the_next_queue_as_well() {
     // It was at work for the queue before the last, for the same client.
     fixture.worker_sends(0, &["", "C0", "", "old"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
+}
+
+#[test]
+fn a_lease_begins_anew_in_the_next_queue_and_is_as_long() {
+    let mut fixture = Fixture::with(1, 1);
+    fixture.client_sends(0, &["", "job"]);
+    let mut fixture = go_on(&fixture);
+    fixture.wait(Duration::from_secs(2));
+    assert_eq!(fixture.queue.in_flight(), 1);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!((fixture.queue.in_flight(), fixture.queue.waiting()), (0, 1));
 }
 
 #[test]

@@ -134,6 +134,8 @@ fn a_tap_shows_the_frames_of_a_client_and_a_worker_as_they_pass_with_long_ones_c
     let taps = ["C", "W"].map(|name| {
         let tap = Program::start(place.directory(), &["tap", "--peer", name]);
         assert_eq!(program.error(), format!("INFO  messages of {name} are shown"));
+        let said = format!("broker: messages of {name} are shown as they pass; Ctrl-C ends");
+        assert_eq!(tap.error(), said);
         tap
     });
     let client = connect(&context, &frontend, "C", &"x".repeat(100));

@@ -187,6 +187,40 @@ fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
 }
 
 #[test]
+fn a_tap_goes_on_with_the_next_process() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &["--control"]);
+    let tap = Program::start(place.directory(), &["tap", "--peer", "C"]);
+    assert_eq!(program.error(), "INFO  messages of C are shown");
+    assert!(tap.error().ends_with("Ctrl-C ends"));
+    let _next = Next::upgrade(place.directory());
+    assert_eq!(tap.error(), "broker: another process goes on with the queue");
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
+    assert!(tap.line().ends_with(" from client C: (empty) | x"));
+    assert!(tap.line().ends_with(" to client C: (empty) | x"));
+}
+
+#[test]
+fn an_upgrade_leaves_no_journal_behind() {
+    let place = Place::new();
+    let config = place.directory().join("config");
+    std::fs::write(&config, "journal = \"one\"\n").unwrap();
+    let (program, _) = Program::serve_at(&place, &["--control", "--config", "config"]);
+    for other in ["", "journal = \"another\"\n"] {
+        std::fs::write(&config, other).unwrap();
+        let output = run(place.directory(), &["upgrade"]);
+        assert!(text(&output.stderr).contains("this one does"), "{output:?}");
+        let line = std::iter::repeat_with(|| program.error()).take(20);
+        let mut line = line.filter(|line| line.contains("cannot change the journal"));
+        assert!(line.next().is_some());
+    }
+    std::fs::write(&config, "journal = \"./one\"\n").unwrap();
+    let _next = Next::upgrade(place.directory());
+    assert!(program.wait().success());
+}
+
+#[test]
 fn as_many_connections_as_there_may_be_go_on() {
     let place = Place::new();
     let script = r#"ulimit -n 200; exec "$0" serve --control"#;
@@ -218,8 +252,8 @@ fn systemd_is_told_which_process_goes_on() {
     let notified = UnixDatagram::bind(&path).unwrap();
     notified.set_read_timeout(Some(PATIENCE)).unwrap();
     let args = ["serve", "--frontend", "ipc://f", "--backend", "ipc://b", "--control"];
-    let program =
-        Program::start_with(place.directory(), &args, &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "200000")];
+    let program = Program::start_with(place.directory(), &args, &environment);
     program.endpoints();
     let next = Next::upgrade(place.directory());
     let expected = format!("MAINPID={}", next.0.as_raw_nonzero());
@@ -229,4 +263,12 @@ fn systemd_is_told_which_process_goes_on() {
         notified.recv(&mut buffer).expect("it is told in time");
     }
     assert!(program.wait().success());
+    // What the one before has said is read by then; the next one gives signs of life.
+    notified.set_nonblocking(true).unwrap();
+    while notified.recv(&mut buffer).is_ok() {}
+    notified.set_nonblocking(false).unwrap();
+    for _ in 0..3 {
+        let size = notified.recv(&mut buffer).expect("a sign of life in time");
+        assert_eq!(text(&buffer[..size]).trim_end(), "WATCHDOG=1");
+    }
 }

@@ -1,6 +1,8 @@
 //! [`Running`]: a queue from its start to its end, or until it is left to another process.
 
 use std::error::Error;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use broker::{Handle, Handover, Journal, Outcome, Side};
@@ -32,6 +34,8 @@ pub(crate) struct Legacy {
     pub(crate) sockets: Sockets,
     pub(crate) handover: Option<Handover>,
     pub(crate) listeners: Listeners,
+    /// Where the process before kept its journal. It must not be left with requests that go on.
+    pub(crate) journal: Option<PathBuf>,
 }
 
 impl Legacy {
@@ -39,7 +43,7 @@ impl Legacy {
     pub(super) fn of(mut sockets: Sockets) -> Self {
         let http = sockets.http.take();
         let listeners = Listeners { http_is_given: http.is_some(), http, control: None };
-        Self { sockets, handover: None, listeners }
+        Self { sockets, listeners, ..Self::default() }
     }
 }
 
@@ -52,8 +56,7 @@ pub(super) struct Running {
     demands: mpsc::Receiver<Demand>,
     doors: Doors,
     letters: Option<Letters>,
-    /// Requests are in a journal.
-    keeps: bool,
+    journal: Option<PathBuf>,
     /// What ends with it.
     _tasks: JoinSet<()>,
 }
@@ -74,12 +77,19 @@ impl Running {
         legacy: Legacy,
         faults: &faults::Shared,
     ) -> Result<Self, Box<dyn Error>> {
-        let Legacy { sockets, handover, listeners } = legacy;
+        let Legacy { sockets, handover, listeners, journal: before } = legacy;
+        let place = options.start.journal.as_deref().map(std::path::absolute).transpose()?;
+        if handover.is_some() && before != place {
+            let shown = |path: &Option<PathBuf>| {
+                path.as_ref().map_or("none".to_owned(), |path| path.display().to_string())
+            };
+            let (was, is) = (shown(&before), shown(&place));
+            return Err(format!("an upgrade cannot change the journal, which was {was} and is to be {is}; stop and start the queue").into());
+        }
         let letters = options.dead_letters.as_deref().map(Letters::open).transpose()?;
         let start = &options.start;
         let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
         let mut journal = journal.transpose()?;
-        let keeps = journal.is_some();
         if let (Some(handover), Some((_, replay, _))) = (&handover, &mut journal) {
             handover.settle(replay);
         }
@@ -118,7 +128,7 @@ impl Running {
             // An error would say that nobody can ask to stop any more, which is the same.
             let _ = stopped.await;
         }));
-        Ok(Self { broker, handle, stop, demands, doors, letters, keeps, _tasks: tasks })
+        Ok(Self { broker, handle, stop, demands, doors, letters, journal: place, _tasks: tasks })
     }
 
     /// What has come from another process is this one's.
@@ -129,54 +139,68 @@ impl Running {
     /// Until it ends, or another process goes on.
     pub(super) async fn end(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         loop {
-            let demand = tokio::select! {
-                outcome = &mut self.broker => return over(&outcome?, self.keeps),
-                () = signals.next() => Some(Demand::Drain),
-                demand = self.demands.recv(), if !self.demands.is_closed() => demand,
+            let told = tokio::select! {
+                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some()),
+                wish = wish(&mut self.demands, signals) => match wish {
+                    Demand::Drain => return self.drain(signals).await,
+                    Demand::Upgrade(told) => told,
+                },
             };
-            match demand {
-                None => {}
-                Some(Demand::Drain) => return self.drain(signals).await,
-                Some(Demand::Upgrade(told)) => {
-                    let started = tokio::select! {
-                        started = Successor::start() => started,
-                        () = signals.next() => {
+            let mut starting = pin!(Successor::start());
+            let started = loop {
+                tokio::select! {
+                    started = &mut starting => break started,
+                    wish = wish(&mut self.demands, signals) => match wish {
+                        Demand::Drain => {
                             let _ = told.send(Err("the queue has been told to end".to_owned()));
                             return self.drain(signals).await;
                         }
-                    };
-                    match started {
-                        Ok(successor) => return self.leave_to(successor, told).await,
-                        Err(error) => drop(told.send(Err(error))),
-                    }
+                        Demand::Upgrade(another) => {
+                            let _ = another.send(Err("another upgrade is under way".to_owned()));
+                        }
+                    },
                 }
+            };
+            match started {
+                Ok(successor) => return self.leave_to(successor, told).await,
+                Err(error) => drop(told.send(Err(error))),
             }
         }
     }
 
-    async fn drain(self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
+    async fn drain(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         note("stopping once no request is in flight; a second signal stops at once");
         systemd::tell_stopping();
         let _ = self.stop.send(());
-        tokio::select! {
-            outcome = self.broker => over(&outcome?, self.keeps),
-            () = signals.next() => Err("stopped at once".into()),
+        loop {
+            tokio::select! {
+                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some()),
+                () = signals.next() => return Err("stopped at once".into()),
+                Some(demand) = self.demands.recv() => if let Demand::Upgrade(told) = demand {
+                    let _ = told.send(Err("the queue drains, and ends".to_owned()));
+                },
+            }
         }
     }
 
     async fn leave_to(
-        self,
+        mut self,
         successor: Successor,
         told: oneshot::Sender<Result<String, String>>,
     ) -> Result<End, Box<dyn Error>> {
         let handover = self.handle.hand_over().await;
         let outcome = self.broker.await?;
-        let Ok(handover) = handover else { return over(&outcome, self.keeps) };
+        let Ok(handover) = handover else { return over(&outcome, self.journal.is_some()) };
         // What only one process may have is free for the next.
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
-        let legacy = Legacy { handover: Some(handover), listeners, ..Legacy::default() };
-        match successor.inherit(&legacy) {
+        let handover = Some(handover);
+        let legacy = Legacy { handover, listeners, journal: self.journal, ..Legacy::default() };
+        let inherited = successor.inherit(&legacy);
+        while let Ok(Demand::Upgrade(another)) = self.demands.try_recv() {
+            let _ = another.send(Err("another upgrade was under way".to_owned()));
+        }
+        match inherited {
             Ok(process) => {
                 let text = format!("process {process} goes on");
                 note(format_args!("{text}; so far {}", summary(&outcome.counters)));
@@ -188,6 +212,14 @@ impl Running {
                 Ok(End::Left(Box::new(legacy)))
             }
         }
+    }
+}
+
+/// What is wanted of the queue next. A signal is the same as to be told to drain.
+async fn wish(demands: &mut mpsc::Receiver<Demand>, signals: &mut Signals) -> Demand {
+    tokio::select! {
+        () = signals.next() => Demand::Drain,
+        Some(demand) = demands.recv() => demand,
     }
 }
 

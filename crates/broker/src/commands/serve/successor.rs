@@ -12,12 +12,14 @@
 //! Should the next one end before it says so, the one before goes on itself.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -39,6 +41,7 @@ const TAKEN: u8 = b'T';
 const HTTP: &[u8] = b"http";
 const GIVEN_HTTP: &[u8] = b"http of systemd";
 const CONTROL: &[u8] = b"control";
+const JOURNAL: &[u8] = b"journal";
 const BROKER: &[u8] = b"broker";
 
 /// For the other process to say the next thing.
@@ -98,13 +101,16 @@ impl Successor {
         let (stream, theirs) = UnixStream::pair()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         command.args(env::args_os().skip(1)).env(MARK, "1").stdin(OwnedFd::from(theirs));
         // They are about this process.
         for variable in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "WATCHDOG_PID"] {
             command.env_remove(variable);
         }
-        Ok(Self { child: command.spawn()?, stream, goes_on: false })
+        let child = command.spawn().map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", program.display()))
+        })?;
+        Ok(Self { child, stream, goes_on: false })
     }
 
     fn wait_until_sound(mut self) -> io::Result<Self> {
@@ -116,19 +122,28 @@ impl Successor {
         let mut said = [0];
         match self.stream.read_exact(&mut said) {
             Ok(()) if said == [expected] => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let seconds = PATIENCE.as_secs();
+                Err(io::Error::other(format!("it gave no sign of life within {seconds} s")))
+            }
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
             _ => {
-                self.let_it_speak();
-                Err(io::Error::other("it has ended, and has said why"))
+                let how = self
+                    .wait_for_end()
+                    .map_or("it has ended".to_owned(), |status| format!("it has ended ({status})"));
+                Err(io::Error::other(format!("{how}; its log, which is this one's, says why")))
             }
         }
     }
 
     /// One that ends says why last.
-    fn let_it_speak(&mut self) {
+    fn wait_for_end(&mut self) -> Option<ExitStatus> {
         let end = Instant::now() + LAST_WORDS;
-        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(5));
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+                ended => return ended.ok().flatten(),
+            }
         }
     }
 
@@ -154,6 +169,9 @@ impl Successor {
         if let Some(control) = control {
             send(&self.stream, CONTROL, Some(control.as_fd()))?;
         }
+        send(&self.stream, JOURNAL, None)?;
+        let journal = legacy.journal.as_deref().map(|path| path.as_os_str().as_bytes());
+        send(&self.stream, journal.unwrap_or_default(), None)?;
         send(&self.stream, BROKER, None)?;
         for part in legacy.handover.iter().flat_map(Handover::parts) {
             send(&self.stream, &part.bytes, part.socket)?;
@@ -190,6 +208,11 @@ impl Ancestor {
                 }
                 Some((kind, Some(socket))) if kind == CONTROL => {
                     legacy.listeners.control = Some(socket.into());
+                }
+                Some((kind, None)) if kind == JOURNAL => {
+                    let path = receive(&self.0)?.map(|(path, _)| path).unwrap_or_default();
+                    let path = Some(path).filter(|path| !path.is_empty());
+                    legacy.journal = path.map(|path| OsStr::from_bytes(&path).into());
                 }
                 Some((kind, None)) if kind == BROKER => break,
                 _ => return Err(io::Error::other("the process before has said something else")),

@@ -150,6 +150,8 @@ function show(status) {
   write("up", `up for ${time(status.up)}`);
   write("rate", looks.length ? count(looks[looks.length - 1].requests) : "-");
   write("waiting", count(status.waiting.requests));
+  const delayed = status.waiting.delayed;
+  write("delayed", delayed ? ` ${count(delayed)} not for a worker: paused, or their clients are away` : "");
   write("oldest", time(status.waiting.oldest));
   write("in-flight", count(status.in_flight));
   write("idle", count(idle));
