@@ -4,11 +4,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use broker::{Broker, Handle, Handover, Outcome, Status, WorkerState};
 use bytes::Bytes;
-use interop::{Place, Transport, Worker, end, socket, within};
+use interop::{PATIENCE, Place, Transport, Worker, end, socket, within};
 
 /// What another process would make of it.
 fn passed_on(handover: &Handover) -> Vec<(Bytes, Option<OwnedFd>)> {
@@ -50,11 +50,13 @@ impl Queue {
     }
 
     async fn wait_for(&self, is_so: impl Fn(&Status) -> bool) -> Status {
+        let start = Instant::now();
         loop {
             let status = within(self.handle.status()).await.unwrap();
             if is_so(&status) {
                 return status;
             }
+            assert!(start.elapsed() < PATIENCE, "{:?}", (status.counters, status.workers));
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -165,8 +167,15 @@ async fn what_waits_what_runs_and_what_workers_are_at_stays_as_it_is() {
         clients.push(client);
     }
     let job = busy.recv_multipart(0).unwrap();
+    let ages = |status: &Status| {
+        let busy = status.workers.iter().find_map(|worker| worker.since);
+        (busy.unwrap_or_default(), status.oldest().unwrap_or_default())
+    };
+    let before = ages(&queue.wait_for(|status| status.waiting == 2).await);
     let queue = queue.go_on().await;
     let status = queue.wait_for(|status| status.waiting == 2).await;
+    let after = ages(&status);
+    assert!(after.0 >= before.0 && after.1 >= before.1, "{before:?} {after:?}");
     let states: Vec<_> = status.workers.iter().map(|it| (&it.name[..], it.state)).collect();
     let expected = [
         (&b"BUSY"[..], WorkerState::Busy),
@@ -238,7 +247,9 @@ async fn whoever_connects_or_leaves_at_that_moment_loses_nothing() {
             })
         })
         .collect();
+    let start = Instant::now();
     while answers.load(Ordering::Relaxed) < CLIENTS {
+        assert!(start.elapsed() < 2 * PATIENCE, "{} answers", answers.load(Ordering::Relaxed));
         let handover = within(queue.handle.hand_over()).await.unwrap();
         within(queue.running).await.unwrap();
         let next = Handover::from_parts(passed_on(&handover)).unwrap();

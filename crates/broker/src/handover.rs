@@ -9,20 +9,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use zmtp::proto::SocketType;
-use zmtp::{DetachedConnection, DetachedListener, Endpoint, Message, Peer, PeerId, Router};
+use zmtp::{DetachedConnection, DetachedListener, Endpoint, Peer, PeerId, Router};
 
-use crate::queue::{Estate, Left, Queue, Record, Replay, Work};
+use crate::queue::{Estate, Left, Queue, Record, Replay, Waiting, Work};
 
 /// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
 /// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it, nor how often
-/// a request was handed out in vain; pauses before a retry are over, leases begin anew, and a reply for a client that was
-/// still to come back is asked for again.
+/// a request was handed out in vain; pauses before a retry are over, and a reply for a client that was still to come back is
+/// asked for again.
 #[derive(Debug)]
 pub struct Handover {
     listeners: [Vec<DetachedListener>; 2],
     clients: Vec<DetachedConnection>,
     /// What clients wait for, by their places, in the order of their turns.
-    waiting: Vec<(usize, Message)>,
+    waiting: Vec<(usize, Waiting)>,
     workers: Vec<(DetachedConnection, Heir)>,
     /// Requests that are in the journal and go on with their clients.
     numbers: Vec<u64>,
@@ -50,7 +50,7 @@ pub struct Part<'a> {
 #[derive(Debug)]
 pub(crate) struct Inherited {
     clients: Vec<Option<Arc<Peer>>>,
-    waiting: Vec<(usize, Message)>,
+    waiting: Vec<(usize, Waiting)>,
     workers: Vec<(Arc<Peer>, Heir)>,
     paused: bool,
 }
@@ -72,7 +72,7 @@ impl Handover {
         let place = |id: &PeerId| places.get(id).copied();
         let waiting = waiting.into_iter();
         let mut waiting: Vec<_> =
-            waiting.filter_map(|(id, message)| Some((place(&id)?, message))).collect();
+            waiting.filter_map(|(id, waiting)| Some((place(&id)?, waiting))).collect();
         let mut backend: BTreeMap<PeerId, _> = backend.into_iter().collect();
         let mut workers = Vec::new();
         let mut lost = Vec::new();
@@ -82,7 +82,7 @@ impl Handover {
                 (Some(connection), left) => workers.push((connection, Heir { left, client })),
                 // Its worker is gone, so the request goes to the next.
                 (None, Left { work: Work::Busy(running), .. }) => {
-                    lost.extend(client.map(|client| (client, running.message)));
+                    lost.extend(client.map(|client| (client, running.into_waiting())));
                 }
                 (None, _) => {}
             }
@@ -133,7 +133,7 @@ impl Handover {
             match (backend.attach(connection), heir) {
                 (Ok(worker), heir) => workers.push((worker, heir)),
                 (Err(_), Heir { left: Left { work: Work::Busy(running), .. }, client }) => {
-                    lost.extend(client.map(|client| (client, running.message)));
+                    lost.extend(client.map(|client| (client, running.into_waiting())));
                 }
                 (Err(_), _) => {}
             }
@@ -156,11 +156,14 @@ impl Inherited {
         for client in self.clients.iter().flatten() {
             queue.client_joined(client.id, &client.routing_id, is_lock_step(client));
         }
+        let running = self.workers.iter().filter_map(|(_, heir)| heir.left.work.running());
+        let ages = self.waiting.iter().map(|(_, waiting)| waiting.age);
+        queue.allow_age(ages.chain(running.map(|running| running.age)).max().unwrap_or_default());
         // Nothing is handed out before all are there.
         queue.pause();
-        for (client, message) in self.waiting {
+        for (client, waiting) in self.waiting {
             if let Some(Some(client)) = self.clients.get(client) {
-                queue.take_in_request(client.id, message);
+                queue.take_in_request(client.id, waiting);
             }
         }
         for (worker, Heir { mut left, client }) in self.workers {

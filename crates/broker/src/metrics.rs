@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use broker::{Histogram, Status, WorkerState};
+use broker::{Cause, Faults, Histogram, Status, Violation, WorkerState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -41,11 +41,13 @@ impl Collector for Scrape {
         for (name, help, count) in counts(&status.counters) {
             counter(&mut encoder, name, help, [("", "", count)])?;
         }
-        let violations = status.faults.violations.iter();
-        let violations = violations.map(|(kind, &count)| ("kind", kind.as_str(), count));
+        // Those that have not happened yet as well: a rate counts from there.
+        let Faults { violations, losses, .. } = &status.faults;
+        let of_kind = |kind| violations.get(&kind).copied().unwrap_or_default();
+        let violations = Violation::ALL.map(|kind| ("kind", kind.as_str(), of_kind(kind)));
         counter(&mut encoder, "violations", "What peers did wrong", violations)?;
-        let losses = status.faults.losses.iter();
-        let losses = losses.map(|(cause, &count)| ("cause", cause.as_str(), count));
+        let of_cause = |cause| losses.get(&cause).copied().unwrap_or_default();
+        let losses = Cause::ALL.map(|cause| ("cause", cause.as_str(), of_cause(cause)));
         counter(&mut encoder, "losses", "Attempts that brought no reply", losses)?;
         for (name, help, [frontend, backend]) in connections.counts() {
             let sides = [("side", "frontend", frontend), ("side", "backend", backend)];

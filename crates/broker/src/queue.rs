@@ -53,7 +53,7 @@ use zmtp::{LeaveReason, Message, PeerId};
 pub use action::{Action, Side, Violation};
 pub use counters::{Counters, Faults};
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};
-pub(crate) use estate::{Estate, Left, Running, Work};
+pub(crate) use estate::{Estate, Left, Running, Waiting, Work};
 pub use policy::{AtLimit, OnWorkerLoss, Policy};
 pub use record::{Asked, Record};
 pub use replay::Replay;

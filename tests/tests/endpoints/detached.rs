@@ -186,3 +186,30 @@ async fn a_peer_keeps_its_name_and_is_not_told_of_as_one_that_joins() {
     let event = within(ours.recv_event()).await.unwrap();
     assert!(matches!(event, PeerEvent::Left(ref peer, _) if peer.id == attached.id), "{event:?}");
 }
+
+#[tokio::test]
+async fn a_connection_may_go_on_again_before_it_has_begun_to() {
+    let place = Place::new();
+    let endpoint = at(&place, Transport::Ipc);
+    let mut ours = router(quick());
+    ours.bind(&endpoint).await.unwrap();
+    let mut raw = RawPeer::connect(&endpoint).await.unwrap();
+    raw.shake_hands(SocketType::Dealer, b"").await.unwrap();
+    let _ = joined(&mut ours).await;
+    raw.send(b"\x00\x05early").await.unwrap();
+    let mut connections = ours.detach();
+    for _ in 0..3 {
+        let next = router(quick());
+        let peer = next.attach(connections.remove(0).1).unwrap();
+        // Its task has not had a turn.
+        next.try_send(peer.id, Message::from("answer")).unwrap();
+        connections = next.detach();
+        assert_eq!(connections.len(), 1);
+    }
+    let mut last = router(quick());
+    last.attach(connections.remove(0).1).unwrap();
+    assert_eq!(within(last.recv()).await.unwrap().1, Message::from("early"));
+    for _ in 0..3 {
+        raw.expect(b"\x00\x06answer").await.unwrap();
+    }
+}

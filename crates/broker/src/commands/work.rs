@@ -20,7 +20,8 @@ use zmtp::{Message, ReqError};
 use super::worker::{Job, ready, tell_of_connection};
 use crate::cli::{OnFailure, Work};
 use crate::client;
-use crate::output::{line, note, warn};
+use crate::names;
+use crate::output::{note, warn};
 use crate::signals::Signals;
 
 /// What the program finds the client's name under.
@@ -129,7 +130,11 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
         if let Failure::Start(_) = failure {
             return Err(format!("{} {failure}", program(&options).display()));
         }
-        warn(format_args!("{} {failure}, for {}", program(&options).display(), line(job.client())));
+        warn(format_args!(
+            "{} {failure}, for {}",
+            program(&options).display(),
+            names::show(job.client())
+        ));
         if options.on_failure == OnFailure::Error {
             let reply = job.answer(&Message::from(&*options.error_reply));
             req.send(reply).await.map_err(|error| error.to_string())?;
@@ -182,7 +187,7 @@ async fn answer(options: &Work, job: &Job) -> Result<Message, Failure> {
 
 /// A name as the environment can have it.
 fn variable(name: &[u8]) -> Vec<u8> {
-    if name.contains(&0) { line(name).into_bytes() } else { name.to_vec() }
+    if name.contains(&0) { names::show(name).into_bytes() } else { name.to_vec() }
 }
 
 /// Writes the request and reads the reply, both at once, and waits for the end of the process.

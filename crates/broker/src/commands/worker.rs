@@ -10,6 +10,7 @@ use zmtp::{Message, Monitor, MonitorEvent, Parts, ReqError};
 
 use crate::cli::Worker;
 use crate::client;
+use crate::names;
 use crate::output::{line, note, say};
 use crate::signals::Signals;
 
@@ -140,7 +141,7 @@ impl Job {
     /// The line that the seed prints for each request.
     pub(super) fn log(&self, worker: &str) -> String {
         let frames: Vec<_> = self.request.parts().map(shortened).collect();
-        let (request, client) = (frames.join(" "), line(&self.client));
+        let (request, client) = (frames.join(" "), names::show(&self.client));
         format!("{worker:>11}: REQ {request:>2} from {client}")
     }
 

@@ -4,12 +4,13 @@
 //! head       1  version  paused  numbers of requests
 //! listener   2  side  owns its file
 //! client     3  connection
-//! waiting    4  client's place  frames
-//! worker     5  work  strikes  held  in doubt  frames of its stack  [client's place  frames of its request]  connection
+//! waiting    4  client's place  age  frames
+//! worker     5  work  strikes  held  in doubt  frames of its stack  [client's place  age  lease  frames of its request]  connection
 //! end        6
 //! ```
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use bytes::Bytes;
 use zmtp::proto::SocketType;
@@ -17,13 +18,16 @@ use zmtp::{DetachedConnection, DetachedListener, Message, PeerId};
 
 use super::{Handover, Heir, Part};
 use crate::fields::{Fields, put_frames};
-use crate::queue::{Left, Running, Work};
+use crate::queue::{Left, Running, Waiting, Work};
 
 /// To be changed with anything below, or with what is in a connection.
 const VERSION: u8 = 1;
 
 /// The place of a client that is not there.
 const NOWHERE: u64 = u64::MAX;
+
+/// No lease. The others, and ages, are microseconds.
+const NONE: u64 = u64::MAX;
 
 const HEAD: u8 = 1;
 const LISTENER: u8 = 2;
@@ -51,9 +55,10 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
         let bytes = [&[CLIENT][..], &client.encode()].concat().into();
         Part { bytes, socket: Some(client.socket.as_fd()) }
     });
-    let waiting = handover.waiting.iter().map(|(client, message)| {
+    let waiting = handover.waiting.iter().map(|(client, Waiting { message, age })| {
         let mut bytes = vec![WAITING];
         bytes.extend((*client as u64).to_le_bytes());
+        bytes.extend(micros(*age).to_le_bytes());
         put_frames(message.len(), message.parts(), &mut bytes);
         Part { bytes: bytes.into(), socket: None }
     });
@@ -79,8 +84,10 @@ fn encode_heir(Heir { left, client }: &Heir, bytes: &mut Vec<u8>) {
     bytes.extend(strikes.to_le_bytes());
     bytes.extend([u8::from(*held), u8::from(*in_doubt)]);
     put_frames(stack.len(), stack.iter().map(|frame| &**frame), bytes);
-    if let Work::Busy(Running { message, .. }) = work {
+    if let Work::Busy(Running { message, age, lease, .. }) = work {
         bytes.extend(client.map_or(NOWHERE, |client| client as u64).to_le_bytes());
+        bytes.extend(micros(*age).to_le_bytes());
+        bytes.extend(lease.map_or(NONE, micros).to_le_bytes());
         put_frames(message.len(), message.parts(), bytes);
     }
 }
@@ -105,7 +112,9 @@ pub(super) fn from_parts(
             (WAITING, None) => {
                 let mut fields = Fields(rest);
                 let client = usize::try_from(fields.u64()?).ok()?;
-                handover.waiting.push((client, Message::copy_from(&fields.frames()?)));
+                let age = Duration::from_micros(fields.u64()?);
+                let message = Message::copy_from(&fields.frames()?);
+                handover.waiting.push((client, Waiting { message, age }));
             }
             (WORKER, Some(socket)) => {
                 let mut fields = Fields(rest);
@@ -147,10 +156,18 @@ fn decode_heir(fields: &mut Fields<'_>) -> Option<Heir> {
         BUSY => {
             let place = Some(fields.u64()?).filter(|&place| place != NOWHERE);
             client = place.and_then(|place| usize::try_from(place).ok());
+            let age = Duration::from_micros(fields.u64()?);
+            let lease = Some(fields.u64()?).filter(|&lease| lease != NONE);
+            let lease = lease.map(Duration::from_micros);
             let message = Message::copy_from(&fields.frames()?);
-            Work::Busy(Running { client: PeerId::NOBODY, message })
+            Work::Busy(Running { client: PeerId::NOBODY, message, age, lease })
         }
         _ => return None,
     };
     Some(Heir { left: Left { work, stack, strikes, held, in_doubt }, client })
+}
+
+/// No time is as long as what stands for none.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX - 1)
 }

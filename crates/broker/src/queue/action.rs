@@ -74,6 +74,21 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::NoDelimiter,
+        Self::DuplicateReady,
+        Self::ReadyWhileBusy,
+        Self::UnaskedReply,
+        Self::WrongReply,
+        Self::LeaseOver,
+        Self::Quarantined,
+        Self::Rejected,
+        Self::NotReading,
+        Self::NotReady,
+        Self::Replaced,
+    ];
+
     /// In a word, for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {

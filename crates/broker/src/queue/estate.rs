@@ -1,23 +1,34 @@
 //! [`Estate`]: what a queue leaves to the next one, which has its peers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::Queue;
 use super::policy::AtLimit;
 use super::request::Request;
 use super::steering::Mode;
+use super::{Queue, micros};
 
 /// What a queue leaves to the next one, which has its peers.
 #[derive(Debug)]
 pub(crate) struct Estate {
     /// What clients have asked and no worker has, as they sent it, in the order of their turns.
-    pub(crate) waiting: Vec<(PeerId, Message)>,
+    pub(crate) waiting: Vec<(PeerId, Waiting)>,
     /// The idle ones first, in the order of their turns.
     pub(crate) workers: Vec<(PeerId, Left)>,
     /// The numbers of all these requests, under which they are in a journal.
     pub(crate) numbers: Vec<u64>,
     pub(crate) paused: bool,
+}
+
+/// A request that no worker has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    /// As the client sent it.
+    pub(crate) message: Message,
+    /// How long it has waited, if that is known.
+    pub(crate) age: Duration,
 }
 
 /// A worker as it is left.
@@ -50,6 +61,17 @@ pub(crate) struct Running {
     pub(crate) client: PeerId,
     /// As the client sent it.
     pub(crate) message: Message,
+    /// How long the worker has had it, if that is known.
+    pub(crate) age: Duration,
+    /// What is left of its lease, if it has one.
+    pub(crate) lease: Option<Duration>,
+}
+
+impl Running {
+    /// Its worker is gone.
+    pub(crate) fn into_waiting(self) -> Waiting {
+        Waiting { message: self.message, age: self.age }
+    }
 }
 
 impl Left {
@@ -76,17 +98,32 @@ impl Queue {
         let running = self.workers.requests().map(|(request, ..)| request).filter(is_wanted);
         Estate {
             numbers: running.chain(waiting.iter().copied()).map(|it| it.number).collect(),
-            waiting: waiting.iter().map(|it| (it.client, it.as_asked())).collect(),
-            workers: self.workers.bequeath(|request| self.clients.want(request)),
+            waiting: waiting.iter().map(|it| (it.client, self.waiting_as_asked(it))).collect(),
+            workers: self.workers.bequeath(self.now, self.micros, |it| self.clients.want(it)),
             paused: self.mode == Mode::Paused,
         }
     }
 
+    fn waiting_as_asked(&self, request: &Request) -> Waiting {
+        let age = Duration::from_micros(self.micros - request.since);
+        Waiting { message: request.as_asked(), age }
+    }
+
+    /// What is taken in is at most so old.
+    pub(crate) fn allow_age(&mut self, age: Duration) {
+        if let Some(started) = self.started.checked_sub(age).filter(|_| self.times.is_some()) {
+            self.started = started;
+            self.set_time(self.now);
+        }
+    }
+
     /// A client goes on waiting that another queue had, be there room or not.
-    pub(crate) fn take_in_request(&mut self, client: PeerId, message: Message) {
+    pub(crate) fn take_in_request(&mut self, client: PeerId, Waiting { message, age }: Waiting) {
         let at_limit = std::mem::replace(&mut self.policy.at_limit, AtLimit::Wait);
+        let now = self.micros;
+        self.micros = now.saturating_sub(micros(age));
         self.client_message(client, message);
-        self.policy.at_limit = at_limit;
+        (self.micros, self.policy.at_limit) = (now, at_limit);
     }
 
     /// A worker goes on that another queue had.
@@ -111,12 +148,13 @@ impl Queue {
 
     /// A worker has this request, and is not given it again.
     fn go_on_with(&mut self, worker: PeerId, running: Running) {
-        let Running { client, message } = running;
-        self.take_in_request(client, message);
+        let Running { client, message, age, lease } = running;
+        self.take_in_request(client, Waiting { message, age });
         let number = self.number;
         let Some(request) = self.clients.take(client, number) else { return };
         // Its worker has been sent it already.
-        let _ = self.workers.give(worker, request, self.now, self.policy.lease);
+        let lease = lease.or(self.policy.lease);
+        let _ = self.workers.give(worker, request, self.now, lease);
         if self.records.is_some() {
             self.note_handed_out(number, worker);
         }

@@ -108,6 +108,10 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Left, Self::NotRead, Self::Ready, Self::WrongReply, Self::LeaseOver];
+
     /// In a word, for programs.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -811,8 +811,8 @@ fn go_on(before: &Fixture) -> Fixture {
     let mut after = Fixture::new(Policy { lease, ..Policy::default() });
     let estate = before.queue.estate();
     (0..2).for_each(|i| after.join_client(i, true));
-    for (client, message) in estate.waiting {
-        after.queue.take_in_request(client, message);
+    for (client, waiting) in estate.waiting {
+        after.queue.take_in_request(client, waiting);
     }
     for (worker, left) in estate.workers {
         let number = after.ids.iter().position(|&id| id == worker).unwrap();
@@ -832,7 +832,17 @@ fn an_adopted_worker_is_in_doubt_in_the_next_queue_as_well() {
 }
 
 #[test]
-fn a_lease_begins_anew_in_the_next_queue_and_is_as_long() {
+fn a_lease_goes_on_in_the_next_queue_which_gives_one_to_who_has_none() {
+    let lease = Some(Duration::from_secs(10));
+    let mut fixture = Fixture::with_policy(1, 1, Policy { lease, ..Policy::default() });
+    fixture.client_sends(0, &["", "job"]);
+    fixture.wait(Duration::from_secs(9));
+    let mut fixture = go_on(&fixture);
+    fixture.wait(Duration::from_millis(999));
+    assert_eq!(fixture.queue.in_flight(), 1);
+    fixture.wait(Duration::from_millis(1));
+    assert_eq!((fixture.queue.in_flight(), fixture.queue.waiting()), (0, 1));
+
     let mut fixture = Fixture::with(1, 1);
     fixture.client_sends(0, &["", "job"]);
     let mut fixture = go_on(&fixture);

@@ -104,27 +104,30 @@ pub(super) async fn drive<S: Transport + Send + 'static>(stream: S, link: Link) 
     go_on(stream, link, connection).await
 }
 
-/// Carries them on over a connection that is in traffic already, or that begins.
-pub(super) async fn go_on<S: Transport + Send + 'static>(
+/// Carries them on over a connection that is in traffic already, or that begins. It can be reached from now on, be the future polled
+/// or not.
+pub(super) fn go_on<S: Transport + Send + 'static>(
     stream: S,
     link: Link,
     connection: Connection,
-) -> Ended {
+) -> impl Future<Output = Ended> + Send {
     let driver = Arc::new(Mutex::new(Driver::new(stream, link, connection)));
-    let _membership = match Place::take(driver.clone()) {
-        Ok((place, membership)) => {
-            lock(&driver).watch(place);
-            Some(membership)
-        }
-        Err(error) => {
-            lock(&driver).over = Some(error.into());
-            None
-        }
-    };
     let direct: Arc<dyn Direct> = driver.clone();
     lock(&driver).link.offer(&direct);
     drop(direct);
-    poll_fn(|cx| lock(&driver).poll(cx)).await
+    async move {
+        let _membership = match Place::take(driver.clone()) {
+            Ok((place, membership)) => {
+                lock(&driver).watch(place);
+                Some(membership)
+            }
+            Err(error) => {
+                lock(&driver).over = Some(error.into());
+                None
+            }
+        };
+        poll_fn(|cx| lock(&driver).poll(cx)).await
+    }
 }
 
 fn lock<S>(driver: &Mutex<Driver<S>>) -> MutexGuard<'_, Driver<S>> {
@@ -157,7 +160,9 @@ impl<S: Transport> Driver<S> {
     }
 
     fn watch(&mut self, place: Place) {
-        self.over = self.stream.watch(place).err().map(LeaveReason::from);
+        if let Err(error) = self.stream.watch(place) {
+            self.over = Some(error.into());
+        }
     }
 
     /// Whether nothing is under way: what comes next is a message to read, or one to write.

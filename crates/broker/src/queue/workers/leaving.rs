@@ -1,5 +1,7 @@
 //! Workers that are left to another queue, and those that come from one.
 
+use std::time::{Duration, Instant};
+
 use zmtp::PeerId;
 
 use super::super::doubt::Doubt;
@@ -11,12 +13,14 @@ impl Workers {
     /// All as they stand: the idle ones in the order of their turns, then the others.
     pub(in crate::queue) fn bequeath(
         &self,
+        now: Instant,
+        micros: u64,
         wants: impl Fn(&Request) -> bool,
     ) -> Vec<(PeerId, Left)> {
         let is_idle = |worker: &Worker| matches!(worker.state, State::Idle);
         let idle = self.idle.iter().filter_map(|&id| Some((id, self.by_id.get(id)?)));
         let others = self.by_id.iter().filter(|(_, worker)| !is_idle(worker));
-        idle.chain(others).map(|(id, worker)| (id, worker.left(&wants))).collect()
+        idle.chain(others).map(|(id, worker)| (id, worker.left(now, micros, &wants))).collect()
     }
 
     /// A worker that has joined is as another queue has left it. What it has, it is to be given.
@@ -37,13 +41,16 @@ impl Workers {
 }
 
 impl Worker {
-    fn left(&self, wants: impl Fn(&Request) -> bool) -> Left {
+    fn left(&self, now: Instant, micros: u64, wants: impl Fn(&Request) -> bool) -> Left {
         let work = match &self.state {
             State::Silent => Work::Silent,
             State::Idle | State::Held => Work::Idle,
-            State::Busy(request) if wants(request) => {
-                Work::Busy(Running { client: request.client, message: request.as_asked() })
-            }
+            State::Busy(request) if wants(request) => Work::Busy(Running {
+                client: request.client,
+                message: request.as_asked(),
+                age: Duration::from_micros(micros - request.since),
+                lease: self.until.map(|until| until.saturating_duration_since(now)),
+            }),
             // Its client is still to come back, and the journal has the request: so is the worker.
             State::Busy(request) if request.client == PeerId::NOBODY => Work::Silent,
             State::Busy(_) | State::Late(_) => Work::Late,
