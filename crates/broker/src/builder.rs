@@ -8,7 +8,7 @@ use zmtp::{Endpoint, Router};
 
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::handover::Handover;
+use crate::handover::{Handover, Inherited};
 use crate::queue::{DeadLetter, Policy, Queue, Side};
 use crate::report::{PeerChange, Report, Reports};
 use crate::service::Broker;
@@ -212,6 +212,9 @@ impl Builder {
         let mut queue = Queue::new(self.config.policy, now());
         if self.times {
             queue.keep_times();
+        }
+        if let Some(inherited) = &inherited {
+            queue.allow_age(Inherited::oldest(inherited));
         }
         Ok(Broker {
             frontend,

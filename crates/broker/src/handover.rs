@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use zmtp::proto::SocketType;
@@ -150,15 +151,19 @@ fn listen(socket: &Router, listeners: Vec<DetachedListener>) -> io::Result<Vec<E
 }
 
 impl Inherited {
+    /// How long the oldest of what there is has waited or run.
+    pub(crate) fn oldest(&self) -> Duration {
+        let running = self.workers.iter().filter_map(|(_, heir)| heir.left.work.running());
+        let ages = self.waiting.iter().map(|(_, waiting)| waiting.age);
+        ages.chain(running.map(|running| running.age)).max().unwrap_or_default()
+    }
+
     /// Tells a queue of them.
     pub(crate) fn join(self, queue: &mut Queue) {
         let is_lock_step = |peer: &Peer| peer.info.socket_type == SocketType::Req;
         for client in self.clients.iter().flatten() {
             queue.client_joined(client.id, &client.routing_id, is_lock_step(client));
         }
-        let running = self.workers.iter().filter_map(|(_, heir)| heir.left.work.running());
-        let ages = self.waiting.iter().map(|(_, waiting)| waiting.age);
-        queue.allow_age(ages.chain(running.map(|running| running.age)).max().unwrap_or_default());
         // Nothing is handed out before all are there.
         queue.pause();
         for (client, waiting) in self.waiting {

@@ -132,9 +132,11 @@ impl Broker {
     ///
     /// If the future is dropped, the broker ends at once.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
-        self.take_in();
         self.frontend.claim_files();
         self.backend.claim_files();
+        if let Err(failure) = self.take_in() {
+            return self.outcome(Some(failure));
+        }
         let mut failure = tokio::select! {
             biased;
             () = shutdown => None,
@@ -153,14 +155,6 @@ impl Broker {
         let outcome = self.outcome(failure);
         tokio::join!(self.frontend.close(), self.backend.close());
         outcome
-    }
-
-    /// Tells the queue of the peers of an earlier broker.
-    pub(crate) fn take_in(&mut self) {
-        if let Some(inherited) = self.inherited.take() {
-            self.queue.set_time(now());
-            inherited.join(&mut self.queue);
-        }
     }
 
     fn outcome(&self, failure: Option<Failure>) -> Outcome {

@@ -59,9 +59,14 @@ pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("waiting for requests in flight")]);
 }
 
+/// There is no time for a sign of life for a while, and a reason for that.
+pub(crate) fn tell_alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
 /// Another process goes on.
 pub(crate) fn tell_successor(process: u32) {
-    tell(&[NotifyState::MainPid(process)]);
+    tell(&[NotifyState::MainPid(process), NotifyState::Watchdog]);
 }
 
 /// Gives a sign of life as often as is wanted, as long as the queue answers.

@@ -5,7 +5,7 @@
 //! listener   2  side  owns its file
 //! client     3  connection
 //! waiting    4  client's place  age  frames
-//! worker     5  work  strikes  held  in doubt  frames of its stack  [client's place  age  lease  frames of its request]  connection
+//! worker     5  work  strikes  held  in doubt  expected  frames of its stack  [client's place  age  lease  frames of its request]  connection
 //! end        6
 //! ```
 
@@ -74,7 +74,7 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
 }
 
 fn encode_heir(Heir { left, client }: &Heir, bytes: &mut Vec<u8>) {
-    let Left { work, stack, strikes, held, in_doubt } = left;
+    let Left { work, stack, strikes, held, in_doubt, expected } = left;
     bytes.push(match work {
         Work::Silent => SILENT,
         Work::Idle => IDLE,
@@ -82,7 +82,7 @@ fn encode_heir(Heir { left, client }: &Heir, bytes: &mut Vec<u8>) {
         Work::Late => LATE,
     });
     bytes.extend(strikes.to_le_bytes());
-    bytes.extend([u8::from(*held), u8::from(*in_doubt)]);
+    bytes.extend([*held, *in_doubt, *expected].map(u8::from));
     put_frames(stack.len(), stack.iter().map(|frame| &**frame), bytes);
     if let Work::Busy(Running { message, age, lease, .. }) = work {
         bytes.extend(client.map_or(NOWHERE, |client| client as u64).to_le_bytes());
@@ -147,6 +147,7 @@ fn decode_heir(fields: &mut Fields<'_>) -> Option<Heir> {
     let work = fields.u8()?;
     let strikes = fields.u32()?;
     let (held, in_doubt) = (fields.u8()? != 0, fields.u8()? != 0);
+    let expected = fields.u8()? != 0;
     let stack = fields.frames()?.into_iter().map(Bytes::copy_from_slice).collect();
     let mut client = None;
     let work = match work {
@@ -164,7 +165,7 @@ fn decode_heir(fields: &mut Fields<'_>) -> Option<Heir> {
         }
         _ => return None,
     };
-    Some(Heir { left: Left { work, stack, strikes, held, in_doubt }, client })
+    Some(Heir { left: Left { work, stack, strikes, held, in_doubt, expected }, client })
 }
 
 /// No time is as long as what stands for none.

@@ -8,7 +8,7 @@ use zmtp::{Message, PeerId};
 use super::policy::AtLimit;
 use super::request::Request;
 use super::steering::Mode;
-use super::{Queue, micros};
+use super::{Queue, SILENCE, UNREADY, micros};
 
 /// What a queue leaves to the next one, which has its peers.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(crate) struct Left {
     pub(crate) held: bool,
     /// It may answer something that is not known here.
     pub(crate) in_doubt: bool,
+    /// It is taken for ready if it stays silent.
+    pub(crate) expected: bool,
 }
 
 /// What a worker is at.
@@ -77,7 +79,14 @@ impl Running {
 impl Left {
     /// Of which nothing is known.
     pub(crate) fn silent() -> Self {
-        Self { work: Work::Silent, stack: Vec::new(), strikes: 0, held: false, in_doubt: false }
+        Self {
+            work: Work::Silent,
+            stack: Vec::new(),
+            strikes: 0,
+            held: false,
+            in_doubt: false,
+            expected: false,
+        }
     }
 }
 
@@ -134,10 +143,13 @@ impl Queue {
         lock_step: bool,
         left: Left,
     ) {
+        self.workers.join(worker, routing_id, lock_step);
         if left.work == Work::Silent && left.strikes == 0 {
-            self.worker_joined(worker, routing_id, lock_step);
-        } else {
-            self.workers.join(worker, routing_id, lock_step);
+            if lock_step && (left.expected || self.is_assigned(routing_id)) {
+                self.workers.expect(worker, self.now + SILENCE);
+            } else {
+                self.workers.look_at(worker, self.now + UNREADY);
+            }
         }
         let running = left.work.running().cloned();
         self.workers.take_in(worker, left);

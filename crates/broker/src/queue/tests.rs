@@ -853,6 +853,21 @@ fn a_lease_goes_on_in_the_next_queue_which_gives_one_to_who_has_none() {
 }
 
 #[test]
+fn a_worker_that_is_not_ready_yet_is_not_taken_for_ready_by_the_next_queue() {
+    let mut fixture = Fixture::new(Policy { adoption: Duration::ZERO, ..Policy::default() });
+    fixture.connect_worker(0, true);
+    let mut fixture = go_on(&fixture);
+    fixture.wait(Duration::from_secs(5));
+    assert_eq!(fixture.queue.idle(), 0);
+    // One that the queue before was about to take for ready is.
+    let mut fixture = Fixture::new(Policy::default());
+    fixture.connect_worker(0, true);
+    let mut fixture = go_on(&fixture);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.queue.idle(), 1);
+}
+
+#[test]
 fn a_worker_that_owes_a_reply_owes_it_to_the_next_queue_as_well() {
     let mut fixture = with_lease(1, 2);
     fixture.client_sends(0, &["", "slow"]);

@@ -8,6 +8,7 @@ use tokio::task::yield_now;
 use super::{BATCH, Broker, Failure};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Replay, Restored};
+use crate::timer::now;
 
 impl Broker {
     /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
@@ -23,11 +24,25 @@ impl Broker {
     ) -> Result<(Self, Restored), JournalError> {
         journal.check_message_size(self.max_message_size)?;
         let restored = self.queue.restore(replay);
-        self.take_in();
         self.queue.keep_records();
-        journal.begin_anew(&self.queue.snapshot())?;
+        if self.inherited.is_none() {
+            journal.begin_anew(&self.queue.snapshot())?;
+        }
         self.journal = Some(journal);
         Ok((self, restored))
+    }
+
+    /// Goes on with the peers of an earlier broker. The journal is that one's until then, which may go on itself.
+    pub(super) fn take_in(&mut self) -> Result<(), Failure> {
+        let Some(inherited) = self.inherited.take() else { return Ok(()) };
+        self.queue.set_time(now());
+        inherited.join(&mut self.queue);
+        if let Some(journal) = &mut self.journal {
+            // The snapshot has it all.
+            self.queue.take_records().for_each(drop);
+            journal.begin_anew(&self.queue.snapshot())?;
+        }
+        Ok(())
     }
 
     /// Takes all that connections have read and can read at once.

@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::build::{build, tell};
 use super::doors::{Doors, Listeners};
-use super::successor::Successor;
+use super::successor::{Successor, terminate};
 use super::telling::{summary, tell_of_end, tell_of_endpoints, tell_of_restored};
 use crate::cli::Serve;
 use crate::commands::reload::{self, Current};
@@ -196,9 +196,20 @@ impl Running {
         let listeners = self.doors.leave();
         let handover = Some(handover);
         let legacy = Legacy { handover, listeners, journal: self.journal, ..Legacy::default() };
+        systemd::tell_alive();
         let inherited = successor.inherit(&legacy);
-        while let Ok(Demand::Upgrade(another)) = self.demands.try_recv() {
-            let _ = another.send(Err("another upgrade was under way".to_owned()));
+        let mut drains = false;
+        while let Ok(demand) = self.demands.try_recv() {
+            match demand {
+                Demand::Drain => drains = true,
+                Demand::Upgrade(another) => {
+                    let _ = another.send(Err("another upgrade was under way".to_owned()));
+                }
+            }
+        }
+        if drains {
+            // Whoever goes on has not heard of it.
+            terminate(inherited.as_ref().map_or(std::process::id(), |&process| process));
         }
         match inherited {
             Ok(process) => {

@@ -1,5 +1,6 @@
 //! Workers that are left to another queue, and those that come from one.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use zmtp::PeerId;
@@ -20,12 +21,17 @@ impl Workers {
         let is_idle = |worker: &Worker| matches!(worker.state, State::Idle);
         let idle = self.idle.iter().filter_map(|&id| Some((id, self.by_id.get(id)?)));
         let others = self.by_id.iter().filter(|(_, worker)| !is_idle(worker));
-        idle.chain(others).map(|(id, worker)| (id, worker.left(now, micros, &wants))).collect()
+        let expected: BTreeSet<_> = self.newcomers.iter().map(|&(_, id)| id).collect();
+        let left = |(id, worker): (PeerId, &Worker)| {
+            let expected = expected.contains(&id);
+            (id, Left { expected, ..worker.left(now, micros, &wants) })
+        };
+        idle.chain(others).map(left).collect()
     }
 
     /// A worker that has joined is as another queue has left it. What it has, it is to be given.
     pub(in crate::queue) fn take_in(&mut self, id: PeerId, left: Left) {
-        let Left { work, stack, strikes, held, in_doubt } = left;
+        let Left { work, stack, strikes, held, in_doubt, .. } = left;
         let Some(worker) = self.by_id.get_mut(id) else { return };
         (worker.strikes, worker.held) = (strikes, held);
         worker.doubt = in_doubt.then(|| Box::new(Doubt::of_unknown()));
@@ -61,6 +67,7 @@ impl Worker {
             strikes: self.strikes,
             held: self.held,
             in_doubt: self.doubt.is_some(),
+            expected: false,
         }
     }
 }
