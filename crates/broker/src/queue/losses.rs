@@ -5,12 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::Queue;
 use super::action::{Action, Side, Violation};
 use super::policy::OnWorkerLoss;
 use super::request::{Cause, DeadLetter, GaveUp, Loss, Request};
 use super::steering::Mode;
 use super::workers::Due;
+use super::{Queue, SILENCE};
 
 /// Before the second time that a request is put in line again; twice as long each time after that.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -131,10 +131,15 @@ impl Queue {
             }
         }
         while let Some(worker) = self.workers.next_silent(self.now) {
-            match self.take_assigned(&self.workers.name(worker)) {
-                Some(request) if self.mode == Mode::Open && !self.workers.is_held(worker) => {
-                    self.hand_out_again(worker, request);
-                }
+            let name = self.workers.name(worker);
+            let waits = self.mode == Mode::Paused || self.workers.is_held(worker);
+            if waits && self.is_assigned(&name) {
+                // It may be at its request, which it is given again when that may be.
+                self.workers.expect(worker, self.now + SILENCE);
+                continue;
+            }
+            match self.take_assigned(&name) {
+                Some(request) if self.mode == Mode::Open => self.hand_out_again(worker, request),
                 request => {
                     if let Some(request) = request {
                         self.requeue(request);

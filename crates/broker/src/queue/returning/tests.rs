@@ -433,24 +433,30 @@ fn thousands_that_come_back_or_ask_anew_are_looked_at_once_each() {
 }
 
 #[test]
-fn a_worker_that_comes_back_while_the_queue_is_paused_or_is_in_quarantine_is_ready_afterwards() {
-    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
-    fixture.join_client(0, true);
-    fixture.queue.pause();
-    fixture.connect_worker(0, true);
-    fixture.wait(SECOND * 3);
-    assert_eq!(fixture.actions(), Vec::<String>::new());
-    fixture.queue.resume();
-    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
-
-    let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
-    fixture.join_client(0, true);
-    fixture.connect_worker(0, true);
-    fixture.queue.quarantine_worker(b"W0");
-    fixture.wait(SECOND * 3);
-    assert_eq!(fixture.actions(), Vec::<String>::new());
-    fixture.queue.release_worker(b"W0");
-    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+fn a_worker_that_comes_back_while_the_queue_is_paused_or_is_in_quarantine_goes_on_afterwards() {
+    let paused: fn(&mut Queue) = Queue::pause;
+    let held: fn(&mut Queue) = |queue| assert_eq!(queue.quarantine_worker(b"W0"), 1);
+    for stop in [paused, held] {
+        let start = || {
+            let mut fixture = after([asked(1, "C0", 1, "job"), handed_out(1, "W0")]);
+            fixture.join_client(0, true);
+            fixture.connect_worker(0, true);
+            stop(&mut fixture.queue);
+            fixture.wait(SECOND * 3);
+            assert_eq!(fixture.actions(), Vec::<String>::new());
+            fixture
+        };
+        let mut fixture = start();
+        fixture.queue.resume();
+        fixture.queue.release_worker(b"W0");
+        fixture.wait(SECOND);
+        assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+        // It was at work all the time.
+        let mut fixture = start();
+        fixture.worker_sends(0, &["", "C0", "", "done"]);
+        assert_eq!(fixture.actions(), ["C0 <- |done"]);
+        assert_eq!(fixture.queue.counters().violations, 0);
+    }
 }
 
 #[test]
