@@ -64,7 +64,7 @@ impl Handover {
         frontend: Vec<(PeerId, DetachedConnection)>,
         backend: Vec<(PeerId, DetachedConnection)>,
     ) -> Self {
-        let Estate { waiting, workers: known, numbers, paused } = estate;
+        let Estate { waiting, workers: known, numbers, paused, .. } = estate;
         let (mut clients, mut places) = (Vec::new(), BTreeMap::new());
         for (id, connection) in frontend {
             places.insert(id, clients.len());

@@ -19,6 +19,8 @@ pub(crate) struct Estate {
     pub(crate) workers: Vec<(PeerId, Left)>,
     /// The numbers of all these requests, under which they are in a journal.
     pub(crate) numbers: Vec<u64>,
+    /// Clients of which a request no longer counts: nobody wants its reply.
+    pub(crate) released: Vec<PeerId>,
     pub(crate) paused: bool,
 }
 
@@ -103,12 +105,16 @@ impl Queue {
     /// What there is to go on with, if it goes to a queue that has the same peers.
     pub(crate) fn estate(&self) -> Estate {
         let is_wanted = |request: &&Request| self.clients.want(request);
+        let all = self.workers.requests().map(|(request, ..)| request);
+        let unwanted = all.chain(self.clients.requests()).filter(|it| !is_wanted(it));
+        let released = unwanted.map(|it| it.client).filter(|&client| client != PeerId::NOBODY);
         let waiting: Vec<_> = self.clients.requests().filter(is_wanted).collect();
         let running = self.workers.requests().map(|(request, ..)| request).filter(is_wanted);
         Estate {
             numbers: running.chain(waiting.iter().copied()).map(|it| it.number).collect(),
             waiting: waiting.iter().map(|it| (it.client, self.waiting_as_asked(it))).collect(),
             workers: self.workers.bequeath(self.now, self.micros, |it| self.clients.want(it)),
+            released: released.collect(),
             paused: self.mode == Mode::Paused,
         }
     }

@@ -22,6 +22,7 @@ impl Broker {
         if self.journal.take().is_none() {
             estate.numbers.clear();
         }
+        self.frontend.release_many(&estate.released);
         let (frontend, backend) = (self.frontend.detach(), self.backend.detach());
         let handover = Handover::new(estate, listeners.into(), frontend, backend);
         // Who has asked may be gone, and all is closed.
