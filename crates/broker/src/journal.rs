@@ -128,6 +128,12 @@ impl Journal {
         if fits { Ok(()) } else { Err(JournalError::new(&self.path, Trouble::MessageSize(size))) }
     }
 
+    /// Whether no request was ever in it. Others have their numbers.
+    pub(crate) fn check_unused(&self, replay: &Replay) -> Result<(), JournalError> {
+        let is_unused = replay.last() == 0;
+        if is_unused { Ok(()) } else { Err(JournalError::new(&self.path, Trouble::OfAnother)) }
+    }
+
     /// Whether to write is to wait for the disk, so that what is written together is cheaper by far.
     pub(crate) fn waits_for_disk(&self) -> bool {
         self.durability == Durability::Fsync

@@ -52,9 +52,9 @@ pub use handle::{Ended, Handle};
 pub use handover::{Handover, Part};
 pub use journal::{Durability, Journal, JournalError, Trouble};
 pub use queue::{
-    Action, Asked, AtLimit, Cause, ClientStatus, Counters, DeadLetter, Faults, GaveUp, Histogram,
-    Loss, OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times, Violation,
-    WorkerState, WorkerStatus,
+    Action, Asked, AtLimit, Cause, ClientStatus, Counters, DeadLetter, Estate, Faults, GaveUp,
+    Histogram, Loss, OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times,
+    Violation, WorkerState, WorkerStatus,
 };
 pub use report::{PeerChange, Report};
 pub use service::{Broker, Outcome};

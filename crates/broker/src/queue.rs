@@ -52,8 +52,10 @@ use zmtp::{LeaveReason, Message, PeerId};
 
 pub use action::{Action, Side, Violation};
 pub use counters::{Counters, Faults};
+pub(crate) use doubt::Doubt;
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};
-pub(crate) use estate::{Estate, Left, Running, Waiting, Work};
+pub use estate::Estate;
+pub(crate) use estate::{Left, Pending, Turn, Work};
 pub use policy::{AtLimit, OnWorkerLoss, Policy};
 pub use record::{Asked, Record};
 pub use replay::Replay;
@@ -67,6 +69,7 @@ use envelope::split_envelope;
 use request::Request;
 use returning::Returning;
 use steering::Mode;
+pub(crate) use workers::Owed;
 use workers::Workers;
 
 /// How long a peer that is back is silent before it is taken for waiting: a worker for a request, a client for its reply.

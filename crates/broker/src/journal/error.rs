@@ -28,6 +28,8 @@ pub enum Trouble {
     Version(u32),
     /// Messages may have this many bytes, which is more than it can hold.
     MessageSize(usize),
+    /// It is not the one of the broker before, and requests were in it.
+    OfAnother,
     /// What is at this offset is not a record, though there is more behind it.
     Damaged(u64),
 }
@@ -61,6 +63,9 @@ impl fmt::Display for JournalError {
                 f,
                 "messages of {size} bytes are more than the {} it can hold; allow smaller ones only",
                 super::MESSAGE_MAX
+            ),
+            Trouble::OfAnother => f.write_str(
+                "the queue before kept none, and this one is another's; give an empty directory",
             ),
             Trouble::Damaged(offset) => write!(
                 f,

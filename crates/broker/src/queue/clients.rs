@@ -6,6 +6,7 @@ use std::time::Instant;
 use zmtp::{Message, PeerId};
 
 use super::envelope::Stack;
+use super::estate::Turn;
 use super::line::Line;
 use super::request::Request;
 use crate::peer_map::PeerMap;
@@ -146,6 +147,24 @@ impl Clients {
         Pushed::Waits
     }
 
+    /// What a worker is sent for a client, and whether that can have only one request outstanding.
+    pub(super) fn addressed(&self, id: PeerId, message: &Message) -> Option<(Message, bool)> {
+        let client = self.by_id.get(id)?;
+        Some((client.prefix.followed_by(message), client.lock_step))
+    }
+
+    /// Puts a request of another queue behind all others of its client.
+    pub(super) fn push_back(&mut self, request: Request) {
+        let Some(client) = self.by_id.get_mut(request.client) else { return };
+        self.waiting += 1;
+        self.bytes += request.message.wire_size();
+        if client.urgent || self.line.get(client.latest).is_some() {
+            client.behind.push_back(request);
+        } else {
+            client.latest = self.line.push(request);
+        }
+    }
+
     /// Puts a request that was handed out in vain before those that were not, as far as its client's turns allow.
     pub(super) fn push_urgent(&mut self, request: Request) {
         let Some(client) = self.by_id.get_mut(request.client) else { return };
@@ -169,6 +188,13 @@ impl Clients {
         self.waiting += 1;
         self.bytes += request.message.wire_size();
         self.later.insert((at, request.number), request);
+    }
+
+    /// When those have their turns that are not in line, by number.
+    pub(super) fn turns(&self, now: Instant) -> BTreeMap<u64, Turn> {
+        let pause = |at: Instant| Turn::After(at.saturating_duration_since(now));
+        let later = self.later.keys().map(|&(at, number)| (number, pause(at)));
+        self.urgent.iter().map(|request| (request.number, Turn::Next)).chain(later).collect()
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {

@@ -16,14 +16,14 @@ const ROUNDS: u8 = 16;
 const SENT_MAX: usize = 64;
 
 /// What a worker may answer before the request that it has.
-#[derive(Debug, Default)]
-pub(super) struct Doubt {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Doubt {
     /// Something that it was given before this side began.
-    unknown: bool,
+    pub(crate) unknown: bool,
     /// By number and by what the client is called, in the order in which they were sent.
-    sent: VecDeque<(u64, Box<[u8]>)>,
+    pub(crate) sent: VecDeque<(u64, Box<[u8]>)>,
     /// How often that was in vain.
-    rounds: u8,
+    pub(crate) rounds: u8,
 }
 
 /// What a reply is to.
@@ -40,9 +40,9 @@ pub(super) enum Verdict {
 }
 
 impl Doubt {
-    /// A worker that was taken for ready without a word.
-    pub(super) fn of_unknown() -> Self {
-        Self { unknown: true, ..Self::default() }
+    /// The worker was taken for ready without a word.
+    pub(super) fn add_unknown(&mut self) {
+        self.unknown = true;
     }
 
     /// The worker is at nothing that nobody here knows of. Says whether it might have been.

@@ -1,51 +1,76 @@
 //! [`Estate`]: what a queue leaves to the next one, which has its peers.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-use super::policy::AtLimit;
-use super::request::Request;
+use super::doubt::Doubt;
+use super::envelope::split_envelope;
+use super::record::Record;
+use super::replay::Replay;
+use super::request::{Cause, Loss, Past, Request};
 use super::steering::Mode;
+use super::workers::Owed;
 use super::{Queue, SILENCE, UNREADY, micros};
 
-/// What a queue leaves to the next one, which has its peers.
-#[derive(Debug)]
-pub(crate) struct Estate {
-    /// What clients have asked and no worker has, as they sent it, in the order of their turns.
-    pub(crate) waiting: Vec<(PeerId, Waiting)>,
-    /// The idle ones first, in the order of their turns.
+/// What a queue leaves to the next one, which has its peers. What waits for a client or a worker of the queue before
+/// is not in it: that is in the [journal](Queue::snapshot).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Estate {
+    /// That of the last request. Requests keep theirs.
+    pub(crate) number: u64,
+    /// What clients have asked and no worker has, in the order of their turns.
+    pub(crate) waiting: VecDeque<Pending>,
+    /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
-    /// The numbers of all these requests, under which they are in a journal.
-    pub(crate) numbers: Vec<u64>,
     /// Clients of which a request no longer counts: nobody wants its reply.
     pub(crate) released: Vec<PeerId>,
     pub(crate) paused: bool,
 }
 
-/// A request that no worker has.
+/// A request that has not been answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct Pending {
+    pub(crate) number: u64,
+    pub(crate) client: PeerId,
     /// As the client sent it.
     pub(crate) message: Message,
-    /// How long it has waited, if that is known.
+    /// How long it has waited or run, if that is known.
     pub(crate) age: Duration,
+    /// The attempts that brought no reply, if there was one: the worker, the cause, and how long ago.
+    pub(crate) losses: Option<Vec<(Bytes, Cause, Duration)>>,
+    pub(crate) turn: Turn,
+}
+
+/// When a request that waits is handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// When it is its client's turn.
+    #[default]
+    InLine,
+    /// Before those that are in line.
+    Next,
+    /// So much later, and then before those.
+    After(Duration),
 }
 
 /// A worker as it is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
+    pub(crate) routing_id: Bytes,
+    pub(crate) lock_step: bool,
     pub(crate) work: Work,
     /// What its last message began with, in front of the delimiter.
     pub(crate) stack: Vec<Bytes>,
     pub(crate) strikes: u32,
     /// An operator wants it to have nothing more.
     pub(crate) held: bool,
-    /// It may answer something that is not known here.
-    pub(crate) in_doubt: bool,
-    /// It is taken for ready if it stays silent.
-    pub(crate) expected: bool,
+    /// What it may answer before what it has.
+    pub(crate) doubt: Option<Box<Doubt>>,
+    /// It is taken for ready if it stays silent for so much longer.
+    pub(crate) expected: Option<Duration>,
 }
 
 /// What a worker is at.
@@ -53,75 +78,144 @@ pub(crate) struct Left {
 pub(crate) enum Work {
     Silent,
     Idle,
-    /// It has a request.
-    Busy(Running),
-    /// It owes a reply that nobody waits for.
-    Late,
-}
-
-/// A request that a worker has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Running {
-    pub(crate) client: PeerId,
-    /// As the client sent it.
-    pub(crate) message: Message,
-    /// How long the worker has had it, if that is known.
-    pub(crate) age: Duration,
-    /// What is left of its lease, if it has one.
-    pub(crate) lease: Option<Duration>,
-}
-
-impl Running {
-    /// Its worker is gone.
-    pub(crate) fn into_waiting(self) -> Waiting {
-        Waiting { message: self.message, age: self.age }
-    }
+    /// It has a request, and so much of its lease is left, if it has one.
+    Busy(Pending, Option<Duration>),
+    /// It owes the reply to a request that was taken from it, or one that nobody waits for.
+    Late(Option<Owed>),
 }
 
 impl Left {
     /// Of which nothing is known.
-    pub(crate) fn silent() -> Self {
+    pub(crate) fn silent(routing_id: Bytes, lock_step: bool) -> Self {
         Self {
+            routing_id,
+            lock_step,
             work: Work::Silent,
             stack: Vec::new(),
             strikes: 0,
             held: false,
-            in_doubt: false,
-            expected: false,
+            doubt: None,
+            expected: None,
         }
     }
 }
 
 impl Work {
-    pub(crate) fn running(&self) -> Option<&Running> {
+    pub(crate) fn running(&self) -> Option<&Pending> {
         match self {
-            Self::Busy(running) => Some(running),
+            Self::Busy(running, _) => Some(running),
             _ => None,
         }
     }
 }
 
+impl Estate {
+    /// All requests.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = &Pending> {
+        let running = self.workers.iter().filter_map(|(_, left)| left.work.running());
+        self.waiting.iter().chain(running)
+    }
+
+    /// Leaves those requests in a journal's replay that are not in here, for they go on with their clients.
+    pub fn settle(&self, replay: &mut Replay) {
+        for &Pending { number, .. } in self.requests() {
+            replay.apply(Record::Ended { number });
+        }
+    }
+
+    /// With what its peers are called elsewhere. Who has left meanwhile is not.
+    pub(crate) fn moved(
+        mut self,
+        client: impl Fn(PeerId) -> Option<PeerId>,
+        worker: impl Fn(PeerId) -> Option<PeerId>,
+    ) -> Self {
+        let mut lost = VecDeque::new();
+        for (id, mut left) in std::mem::take(&mut self.workers) {
+            left.work = match left.work {
+                Work::Busy(running, lease) => match running.moved(&client) {
+                    Some(running) => Work::Busy(running, lease),
+                    None => Work::Late(None),
+                },
+                Work::Late(owed) => Work::Late(owed.and_then(|owed| owed.moved(&client))),
+                other => other,
+            };
+            match (worker(id), left.work) {
+                (Some(id), work) => self.workers.push((id, Left { work, ..left })),
+                // It goes to the next.
+                (None, Work::Busy(running, _)) => lost.push_back(running),
+                (None, _) => {}
+            }
+        }
+        lost.extend(self.waiting.into_iter().filter_map(|waiting| waiting.moved(&client)));
+        self.waiting = lost;
+        self
+    }
+}
+
+impl Pending {
+    fn moved(self, client: impl Fn(PeerId) -> Option<PeerId>) -> Option<Self> {
+        Some(Self { client: client(self.client)?, ..self })
+    }
+
+    fn of(request: &Request, now: Instant, micros: u64, turn: Turn) -> Self {
+        let loss = |Loss { worker, cause, at }: &Loss| {
+            (worker.clone(), *cause, now.saturating_duration_since(*at))
+        };
+        let losses = request.past.as_ref().map(|past| past.losses.iter().map(loss).collect());
+        Self {
+            number: request.number,
+            client: request.client,
+            message: request.as_asked(),
+            age: Duration::from_micros(micros - request.since),
+            losses,
+            turn,
+        }
+    }
+}
+
+impl Owed {
+    fn moved(self, client: impl Fn(PeerId) -> Option<PeerId>) -> Option<Self> {
+        Some(Self { client: client(self.client)?, ..self })
+    }
+}
+
 impl Queue {
     /// What there is to go on with, if it goes to a queue that has the same peers.
-    pub(crate) fn estate(&self) -> Estate {
+    #[must_use]
+    pub fn estate(&self) -> Estate {
         let is_wanted = |request: &&Request| self.clients.want(request);
-        let all = self.workers.requests().map(|(request, ..)| request);
-        let unwanted = all.chain(self.clients.requests()).filter(|it| !is_wanted(it));
+        let running = self.workers.requests().map(|(request, ..)| request);
+        let unwanted = running.chain(self.clients.requests()).filter(|it| !is_wanted(it));
         let released = unwanted.map(|it| it.client).filter(|&client| client != PeerId::NOBODY);
-        let waiting: Vec<_> = self.clients.requests().filter(is_wanted).collect();
-        let running = self.workers.requests().map(|(request, ..)| request).filter(is_wanted);
+        let turns = self.clients.turns(self.now);
+        let pending = |request: &Request| {
+            let turn = turns.get(&request.number).copied().unwrap_or_default();
+            Pending::of(request, self.now, self.micros, turn)
+        };
         Estate {
-            numbers: running.chain(waiting.iter().copied()).map(|it| it.number).collect(),
-            waiting: waiting.iter().map(|it| (it.client, self.waiting_as_asked(it))).collect(),
-            workers: self.workers.bequeath(self.now, self.micros, |it| self.clients.want(it)),
+            number: self.number,
+            waiting: self.clients.requests().filter(is_wanted).map(&pending).collect(),
+            workers: self.workers.bequeath(self.now, |it| is_wanted(&it).then(|| pending(it))),
             released: released.collect(),
             paused: self.mode == Mode::Paused,
         }
     }
 
-    fn waiting_as_asked(&self, request: &Request) -> Waiting {
-        let age = Duration::from_micros(self.micros - request.since);
-        Waiting { message: request.as_asked(), age }
+    /// Goes on with what another queue has left. Its clients have joined here, and its workers have not.
+    pub fn go_on(&mut self, estate: Estate) {
+        self.number = self.number.max(estate.number);
+        // Nothing is handed out before all are there.
+        let mode = std::mem::replace(&mut self.mode, Mode::Paused);
+        for waiting in estate.waiting {
+            self.take_in_request(waiting);
+        }
+        for (worker, left) in estate.workers {
+            self.take_in_worker(worker, left);
+        }
+        if !estate.paused {
+            self.mode = mode;
+        }
+        self.dispatch();
     }
 
     /// What is taken in is at most so old.
@@ -132,49 +226,64 @@ impl Queue {
         }
     }
 
-    /// A client goes on waiting that another queue had, be there room or not.
-    pub(crate) fn take_in_request(&mut self, client: PeerId, Waiting { message, age }: Waiting) {
-        let at_limit = std::mem::replace(&mut self.policy.at_limit, AtLimit::Wait);
-        let now = self.micros;
-        self.micros = now.saturating_sub(micros(age));
-        self.client_message(client, message);
-        (self.micros, self.policy.at_limit) = (now, at_limit);
+    /// A client goes on waiting, be there room or not.
+    fn take_in_request(&mut self, waiting: Pending) {
+        let turn = waiting.turn;
+        let Some(request) = self.reopen(waiting) else { return };
+        match turn {
+            Turn::InLine => self.clients.push_back(request),
+            Turn::Next => self.clients.push_urgent(request),
+            Turn::After(pause) => self.clients.push_later(request, self.now + pause),
+        }
     }
 
-    /// A worker goes on that another queue had.
-    pub(crate) fn take_in_worker(
-        &mut self,
-        worker: PeerId,
-        routing_id: &Bytes,
-        lock_step: bool,
-        left: Left,
-    ) {
-        self.workers.join(worker, routing_id, lock_step);
-        if left.work == Work::Silent && left.strikes == 0 {
-            if lock_step && (left.expected || self.is_assigned(routing_id)) {
-                self.workers.expect(worker, self.now + SILENCE);
+    /// A worker goes on. What it has, it has been sent already.
+    fn take_in_worker(&mut self, worker: PeerId, left: Left) {
+        let Left { routing_id, lock_step, work, expected, .. } = &left;
+        self.workers.join(worker, routing_id, *lock_step);
+        if *work == Work::Silent && left.strikes == 0 {
+            let expected = expected.or_else(|| self.is_assigned(routing_id).then_some(SILENCE));
+            if let (true, Some(silence)) = (*lock_step, expected) {
+                self.workers.expect(worker, self.now + silence);
             } else {
                 self.workers.look_at(worker, self.now + UNREADY);
             }
         }
-        let running = left.work.running().cloned();
-        self.workers.take_in(worker, left);
-        if let Some(running) = running {
-            self.go_on_with(worker, running);
+        if let Some((running, lease)) = self.workers.take_in(worker, left) {
+            let Some(request) = self.reopen(running) else { return };
+            let _ = self.workers.give(worker, request, self.now, lease.or(self.policy.lease));
         }
     }
 
-    /// A worker has this request, and is not given it again.
-    fn go_on_with(&mut self, worker: PeerId, running: Running) {
-        let Running { client, message, age, lease } = running;
-        self.take_in_request(client, Waiting { message, age });
-        let number = self.number;
-        let Some(request) = self.clients.take(client, number) else { return };
-        // Its worker has been sent it already.
-        let lease = lease.or(self.policy.lease);
-        let _ = self.workers.give(worker, request, self.now, lease);
-        if self.records.is_some() {
-            self.note_handed_out(number, worker);
+    /// None if its client is not there.
+    fn reopen(&mut self, pending: Pending) -> Option<Request> {
+        let Pending { number, client, message, age, losses, .. } = pending;
+        if self.returning.is_some() {
+            self.client_asks(client);
         }
+        let (stack, message) = split_envelope(message)?;
+        let (addressed, lock_step) = self.clients.addressed(client, &message)?;
+        self.counters.requests += 1;
+        self.counters.request_bytes += message.wire_size() as u64;
+        let loss = |(worker, cause, ago)| Loss {
+            worker,
+            cause,
+            at: self.now.checked_sub(ago).unwrap_or(self.now),
+        };
+        let past =
+            |losses: Vec<_>| Box::new(Past { losses: losses.into_iter().map(loss).collect() });
+        Some(Request {
+            number,
+            client,
+            position: 0,
+            lock_step,
+            since: self.micros.saturating_sub(micros(age)),
+            stack,
+            message: addressed,
+            past: losses.map(past),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

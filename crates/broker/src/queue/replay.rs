@@ -83,7 +83,7 @@ impl Replay {
     }
 
     /// The number of the last request that there was.
-    pub(super) fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.last
     }
 

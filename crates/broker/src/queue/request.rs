@@ -32,7 +32,7 @@ pub(super) struct Request {
 /// In one word, where most have none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Past {
-    losses: Vec<Loss>,
+    pub(super) losses: Vec<Loss>,
 }
 
 impl Request {

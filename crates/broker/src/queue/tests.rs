@@ -21,7 +21,10 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new(policy: Policy) -> Self {
-        let now = Instant::now();
+        Self::at(Instant::now(), policy)
+    }
+
+    pub(super) fn at(now: Instant, policy: Policy) -> Self {
         Self { queue: Queue::new(policy, now), ids: ids(8), now }
     }
 
@@ -355,7 +358,7 @@ fn a_client_is_told_that_its_request_was_given_up_if_that_is_wanted() {
     assert_eq!(fixture.queue.counters().errors, 1);
 }
 
-fn with_lease(clients: usize, workers: usize) -> Fixture {
+pub(super) fn with_lease(clients: usize, workers: usize) -> Fixture {
     let policy = Policy { lease: Some(Duration::from_secs(10)), ..Policy::default() };
     Fixture::with_policy(clients, workers, policy)
 }
@@ -535,7 +538,7 @@ fn a_reply_that_may_be_to_a_request_which_crossed_ready_costs_a_retry_and_no_wro
 }
 
 /// A queue that has just started, and a worker that has been silent for the second it takes to be adopted.
-fn with_adopted_worker(clients: &[&[u8]]) -> Fixture {
+pub(super) fn with_adopted_worker(clients: &[&[u8]]) -> Fixture {
     let mut fixture = Fixture::new(Policy::default());
     for (i, name) in clients.iter().enumerate() {
         fixture.queue.client_joined(fixture.ids[i], name, true);
@@ -805,83 +808,6 @@ fn a_worker_in_quarantine_finishes_what_it_has_and_is_passed_over() {
     assert_eq!(fixture.actions(), ["W0 <- |C1||waits"]);
 }
 
-/// The next queue, with the same peers.
-fn go_on(before: &Fixture) -> Fixture {
-    let lease = Some(Duration::from_secs(3));
-    let mut after = Fixture::new(Policy { lease, ..Policy::default() });
-    let estate = before.queue.estate();
-    (0..2).for_each(|i| after.join_client(i, true));
-    for (client, waiting) in estate.waiting {
-        after.queue.take_in_request(client, waiting);
-    }
-    for (worker, left) in estate.workers {
-        let number = after.ids.iter().position(|&id| id == worker).unwrap();
-        after.queue.take_in_worker(worker, &Bytes::from(format!("W{number}")), true, left);
-    }
-    after
-}
-
-#[test]
-fn an_adopted_worker_is_in_doubt_in_the_next_queue_as_well() {
-    let mut fixture = go_on(&with_adopted_worker(&[b"C0"]));
-    fixture.client_sends(0, &["", "new"]);
-    assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
-    // It was at work for the queue before the last, for the same client.
-    fixture.worker_sends(0, &["", "C0", "", "old"]);
-    assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
-}
-
-#[test]
-fn a_lease_goes_on_in_the_next_queue_which_gives_one_to_who_has_none() {
-    let lease = Some(Duration::from_secs(10));
-    let mut fixture = Fixture::with_policy(1, 1, Policy { lease, ..Policy::default() });
-    fixture.client_sends(0, &["", "job"]);
-    fixture.wait(Duration::from_secs(9));
-    let mut fixture = go_on(&fixture);
-    fixture.wait(Duration::from_millis(999));
-    assert_eq!(fixture.queue.in_flight(), 1);
-    fixture.wait(Duration::from_millis(1));
-    assert_eq!((fixture.queue.in_flight(), fixture.queue.waiting()), (0, 1));
-
-    let mut fixture = Fixture::with(1, 1);
-    fixture.client_sends(0, &["", "job"]);
-    let mut fixture = go_on(&fixture);
-    fixture.wait(Duration::from_secs(2));
-    assert_eq!(fixture.queue.in_flight(), 1);
-    fixture.wait(Duration::from_secs(1));
-    assert_eq!((fixture.queue.in_flight(), fixture.queue.waiting()), (0, 1));
-}
-
-#[test]
-fn a_worker_that_is_not_ready_yet_is_not_taken_for_ready_by_the_next_queue() {
-    let mut fixture = Fixture::new(Policy { adoption: Duration::ZERO, ..Policy::default() });
-    fixture.connect_worker(0, true);
-    let mut fixture = go_on(&fixture);
-    fixture.wait(Duration::from_secs(5));
-    assert_eq!(fixture.queue.idle(), 0);
-    // One that the queue before was about to take for ready is.
-    let mut fixture = Fixture::new(Policy::default());
-    fixture.connect_worker(0, true);
-    let mut fixture = go_on(&fixture);
-    fixture.wait(Duration::from_secs(1));
-    assert_eq!(fixture.queue.idle(), 1);
-}
-
-#[test]
-fn a_worker_that_owes_a_reply_owes_it_to_the_next_queue_as_well() {
-    let mut fixture = with_lease(1, 2);
-    fixture.client_sends(0, &["", "slow"]);
-    fixture.wait(Duration::from_secs(11));
-    let _ = fixture.actions();
-    fixture.worker_sends(1, &["", "C0", "", "fast"]);
-    let mut fixture = go_on(&fixture);
-    fixture.client_sends(0, &["", "another"]);
-    assert_eq!(fixture.actions(), ["W1 <- |C0||another"]);
-    fixture.worker_sends(0, &["", "C0", "", "late"]);
-    assert_eq!(fixture.actions(), Vec::<String>::new());
-    assert_eq!((fixture.queue.counters().stale_replies, fixture.queue.idle()), (1, 1));
-}
-
 #[test]
 fn the_clients_that_have_waited_longest_are_told_of_each_once() {
     let mut fixture = Fixture::new(Policy::default());
@@ -921,10 +847,12 @@ enum Op {
     Replies(usize),
     Garbage(usize),
     Waits(u64),
+    /// The next queue goes on.
+    GoesOn,
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    (0..9_usize, 0..4_usize).prop_map(|(kind, i)| match kind {
+    (0..10_usize, 0..4_usize).prop_map(|(kind, i)| match kind {
         0 => Op::ClientJoins(i),
         1 => Op::ClientLeaves(i),
         2 => Op::WorkerJoins(i),
@@ -933,6 +861,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => Op::Replies(i),
         6 => Op::Garbage(i),
         7 => Op::Waits(10_u64.pow(u32::try_from(i).unwrap_or(0) + 1)),
+        8 if i == 0 => Op::GoesOn,
         _ => Op::Asks(i),
     })
 }
@@ -946,18 +875,28 @@ proptest! {
         let all = ids(4);
         let policy = Policy { lease: Some(Duration::from_secs(5)), ..Policy::default() };
         let mut now = Instant::now();
-        let mut queue = Queue::new(policy, now);
+        let mut queue = Queue::new(policy.clone(), now);
         let mut clients = HashSet::new();
         let mut workers = HashSet::new();
         let mut holds: HashMap<usize, (usize, u32)> = HashMap::new();
-        let mut asked = 0_u32;
+        // Even ones are REQ.
+        let join = |queue: &mut Queue, i: usize| {
+            queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
+        };
+        let (mut asked, mut ended_before) = (0_u32, 0);
         for op in ops {
             queue.set_time(now);
             match op {
                 Op::Waits(millis) => now += Duration::from_millis(millis),
-                Op::ClientJoins(i) if clients.insert(i) => {
-                    // Even ones are REQ.
-                    queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
+                Op::ClientJoins(i) if clients.insert(i) => join(&mut queue, i),
+                Op::GoesOn => {
+                    let estate = queue.estate();
+                    ended_before = u64::from(asked) - estate.requests().count() as u64;
+                    queue = Queue::new(policy.clone(), now);
+                    clients.iter().for_each(|&i| join(&mut queue, i));
+                    queue.go_on(estate.clone());
+                    let expected = Estate { released: Vec::new(), ..estate };
+                    prop_assert_eq!(queue.estate(), expected);
                 }
                 Op::ClientLeaves(i) if clients.remove(&i) => queue.client_left(all[i]),
                 Op::Asks(i) if clients.contains(&i) => {
@@ -1010,7 +949,7 @@ proptest! {
             }
             let Counters { requests, replies, given_up, abandoned, .. } = queue.counters();
             let open = (queue.waiting() + queue.in_flight()) as u64;
-            prop_assert_eq!(requests, u64::from(asked));
+            prop_assert_eq!(requests + ended_before, u64::from(asked));
             prop_assert_eq!(requests, replies + given_up + abandoned + open);
             // Those that are late hold what has been taken from them.
             prop_assert!(queue.in_flight() <= holds.len());

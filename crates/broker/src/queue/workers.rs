@@ -63,10 +63,10 @@ enum State {
 }
 
 /// Which reply a worker owes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Owed {
-    pub(super) client: PeerId,
-    pub(super) number: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owed {
+    pub(crate) client: PeerId,
+    pub(crate) number: u64,
 }
 
 /// What a worker was at when it sent a message.
@@ -222,7 +222,7 @@ impl Workers {
     pub(super) fn adopt(&mut self, id: PeerId) {
         self.set_idle(id, Stack::default());
         if let Some(worker) = self.by_id.get_mut(id) {
-            worker.doubt = Some(Box::new(Doubt::of_unknown()));
+            worker.doubt.get_or_insert_default().add_unknown();
         }
     }
 

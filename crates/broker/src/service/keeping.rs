@@ -16,13 +16,17 @@ impl Broker {
     ///
     /// # Errors
     ///
-    /// If the journal cannot be begun anew, or cannot hold messages as large as they may be.
+    /// If the journal cannot be begun anew, cannot hold messages as large as they may be, or is not the one of the broker
+    /// with which this one [goes on](crate::Builder::go_on), and not empty.
     pub fn with_journal(
         mut self,
         mut journal: Journal,
         replay: Replay,
     ) -> Result<(Self, Restored), JournalError> {
         journal.check_message_size(self.max_message_size)?;
+        if self.inherited.as_ref().is_some_and(|inherited| !inherited.is_kept()) {
+            journal.check_unused(&replay)?;
+        }
         let restored = self.queue.restore(replay);
         self.queue.keep_records();
         if self.inherited.is_none() {

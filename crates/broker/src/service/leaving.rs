@@ -18,13 +18,11 @@ impl Broker {
                 return self.outcome(Some(failure));
             }
         }
-        let (mut estate, outcome) = (self.queue.estate(), self.outcome(None));
-        if self.journal.take().is_none() {
-            estate.numbers.clear();
-        }
+        let (estate, outcome) = (self.queue.estate(), self.outcome(None));
+        let is_kept = self.journal.take().is_some();
         self.frontend.release_many(&estate.released);
         let (frontend, backend) = (self.frontend.detach(), self.backend.detach());
-        let handover = Handover::new(estate, listeners.into(), frontend, backend);
+        let handover = Handover::new(estate, is_kept, listeners.into(), frontend, backend);
         // Who has asked may be gone, and all is closed.
         let _ = heir.send(handover);
         outcome

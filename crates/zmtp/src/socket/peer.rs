@@ -26,6 +26,19 @@ impl PeerId {
     pub fn index(self) -> usize {
         self.slot as usize
     }
+
+    /// As a number, to be kept or sent, of which [`from_bits`](Self::from_bits) makes the same id.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.slot)
+    }
+
+    /// From what [`to_bits`](Self::to_bits) has made.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        let half = |bits| u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Self { slot: half(bits), generation: half(bits >> 32) }
+    }
 }
 
 impl fmt::Display for PeerId {

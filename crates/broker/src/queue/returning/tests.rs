@@ -466,11 +466,9 @@ fn what_a_worker_was_given_again_goes_on_in_a_queue_that_takes_over_before_its_c
     fixture.wait(SECOND);
     assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
     let (estate, snapshot) = (fixture.queue.estate(), fixture.queue.snapshot());
-    assert!(estate.numbers.is_empty() && estate.waiting.is_empty());
+    assert_eq!(estate.requests().count(), 0);
     let mut next = after(snapshot);
-    for (worker, left) in estate.workers {
-        next.queue.take_in_worker(worker, &Bytes::from("W0"), true, left);
-    }
+    next.queue.go_on(estate);
     next.join_client(0, true);
     // It answers at once, and does nothing twice.
     next.worker_sends(0, &["", "C0", "", "done"]);
