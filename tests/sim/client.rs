@@ -67,7 +67,12 @@ impl Client {
     }
 
     pub fn socket_type(&self) -> SocketType {
-        if let Kind::Dealer(_) = self.kind { SocketType::Dealer } else { SocketType::Req }
+        if self.is_lock_step() { SocketType::Req } else { SocketType::Dealer }
+    }
+
+    /// It cannot have more than one request outstanding.
+    pub fn is_lock_step(&self) -> bool {
+        !matches!(self.kind, Kind::Dealer(_))
     }
 
     /// Connects: with another socket, unless the queue has begun anew with what it has asked. Where a name stands for

@@ -11,6 +11,8 @@ pub struct Idle {
     idle: VecDeque<PeerId>,
     /// REQ workers that have said nothing, in the order in which they came.
     silent: VecDeque<PeerId>,
+    /// Those of them that were given their requests again, which the next queue does as well.
+    resumed: Vec<PeerId>,
 }
 
 impl Idle {
@@ -20,7 +22,12 @@ impl Idle {
 
     pub fn leave(&mut self, worker: PeerId) {
         self.idle.retain(|&other| other != worker);
+        self.forget_silence(worker);
+    }
+
+    fn forget_silence(&mut self, worker: PeerId) {
         self.silent.retain(|&other| other != worker);
+        self.resumed.retain(|&other| other != worker);
     }
 
     /// A worker has sent a message, and these actions came of it.
@@ -30,7 +37,7 @@ impl Idle {
         delimited: bool,
         actions: impl IntoIterator<Item = &'a Action>,
     ) {
-        self.silent.retain(|&other| other != worker);
+        self.forget_silence(worker);
         let mut becomes_idle = delimited;
         for action in actions {
             if let Action::Report(Side::Backend, peer, violation) = action
@@ -51,9 +58,10 @@ impl Idle {
         }
     }
 
-    /// The queue has adopted another one. Returns which.
-    pub fn adopt(&mut self) -> PeerId {
-        let worker = self.silent.pop_front().expect("a silent worker");
+    /// The queue has adopted another one, of which `is_ready` says so. Returns which.
+    pub fn adopt(&mut self, is_ready: impl Fn(PeerId) -> bool) -> PeerId {
+        let at = self.silent.iter().position(|&worker| is_ready(worker));
+        let worker = at.and_then(|at| self.silent.remove(at)).expect("a silent worker");
         self.idle.push_back(worker);
         worker
     }
@@ -63,6 +71,13 @@ impl Idle {
         let before = self.silent.len();
         self.silent.retain(|&other| other != worker);
         assert!(self.silent.len() < before, "it has said something");
+        self.resumed.push(worker);
+    }
+
+    /// Another queue goes on, to which these are silent.
+    pub fn go_on(&mut self, is_silent: impl Fn(PeerId) -> bool) {
+        let again: Vec<_> = self.resumed.extract_if(.., |worker| is_silent(*worker)).collect();
+        self.silent.extend(again);
     }
 
     /// A worker is given a request.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use broker::{Action, AtLimit, OnWorkerLoss, Policy, Queue};
+use broker::{Action, AtLimit, OnWorkerLoss, Policy, Queue, WorkerState};
 use bytes::Bytes;
 use zmtp::testing::peer_id;
 use zmtp::{LeaveReason, Message, PeerId};
@@ -21,6 +21,7 @@ const TIME_TO_SETTLE: Duration = Duration::from_secs(300);
 
 /// How a world is run.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
 pub struct Plan {
     /// Steps in which things go wrong.
     pub steps: u32,
@@ -30,6 +31,8 @@ pub struct Plan {
     pub journal: bool,
     /// Some clients have one name.
     pub duplicates: bool,
+    /// Now and then a queue leaves all to the next.
+    pub upgrades: bool,
 }
 
 /// What is lost.
@@ -43,7 +46,8 @@ pub enum Bug {
 
 impl Plan {
     /// As many steps as find most of what there is to be found.
-    pub const USUAL: Self = Self { steps: 4_000, bug: None, journal: false, duplicates: false };
+    pub const USUAL: Self =
+        Self { steps: 4_000, bug: None, journal: false, duplicates: false, upgrades: false };
 }
 
 /// Peers around a queue.
@@ -153,6 +157,7 @@ impl World {
             }
             14 => self.look(client),
             _ if self.choices.one_in(4) => self.fail(client, worker),
+            _ if self.plan.upgrades && self.choices.one_in(4) => self.upgrade(),
             _ => {}
         }
     }
@@ -197,6 +202,25 @@ impl World {
         }
     }
 
+    /// The queue leaves all to the next one, which goes on with the same connections.
+    fn upgrade(&mut self) {
+        self.act();
+        let estate = self.queue.estate();
+        let mut replay = self.journal.replay();
+        estate.settle(&mut replay);
+        self.queue = Queue::new(self.policy.clone(), self.now);
+        if self.plan.journal {
+            self.queue.restore(replay);
+            self.queue.keep_records();
+        }
+        self.queue.go_on(estate);
+        self.queue.take_records().for_each(drop);
+        self.journal.begin_anew(self.queue.snapshot());
+        let silent = self.in_state(&[WorkerState::Silent]);
+        self.idle.go_on(|id| silent.contains(&id));
+        (self.adopted, self.resumed) = (0, 0);
+    }
+
     fn next_id(&mut self) -> PeerId {
         self.joined += 1;
         // Few slots, so that they are used again.
@@ -215,7 +239,7 @@ impl World {
             match seen {
                 Seen::Ready => {
                     let id = self.free_id();
-                    let lock_step = !matches!(self.clients[i].0.kind, Kind::Dealer(_));
+                    let lock_step = self.clients[i].0.is_lock_step();
                     let name = self.clients[i].0.name.clone();
                     self.queue.client_joined(id, name.as_bytes(), lock_step);
                     self.clients[i].1 = Some(id);
@@ -333,12 +357,21 @@ impl World {
             self.resumed += 1;
         }
         while self.adopted < self.queue.counters().adopted {
-            let id = self.idle.adopt();
+            let workers = self.queue.status().workers;
+            let is_silent =
+                |id| workers.iter().any(|it| it.id == id && it.state == WorkerState::Silent);
+            let id = self.idle.adopt(|id| !is_silent(id));
             self.worker(id).be_doubted();
             self.adopted += 1;
         }
         self.carry_out_all(actions);
         self.act();
+    }
+
+    /// The workers that the queue has in one of these states.
+    fn in_state(&self, states: &[WorkerState]) -> Vec<PeerId> {
+        let workers = self.queue.status().workers.into_iter();
+        workers.filter(|it| states.contains(&it.state)).map(|it| it.id).collect()
     }
 
     fn worker(&mut self, id: PeerId) -> &mut Worker {

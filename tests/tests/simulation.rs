@@ -11,6 +11,8 @@ use sim::{Bug, Choices, Plan, World};
 const PLAN: Plan = Plan::USUAL;
 const WITH_JOURNAL: Plan = Plan { journal: true, ..Plan::USUAL };
 const WITH_DUPLICATES: Plan = Plan { duplicates: true, ..Plan::USUAL };
+const WITH_UPGRADES: Plan = Plan { upgrades: true, ..Plan::USUAL };
+const WITH_BOTH: Plan = Plan { upgrades: true, ..WITH_JOURNAL };
 
 /// How many worlds there are in the ordinary tests.
 const SEEDS: u64 = 1_000;
@@ -58,6 +60,17 @@ fn whatever_goes_wrong_clients_of_one_name_have_each_their_own_answers() {
 }
 
 #[test]
+fn whatever_goes_wrong_a_queue_that_leaves_all_to_the_next_changes_nothing_for_anybody() {
+    for (plan, name) in [(WITH_UPGRADES, "upgrades"), (WITH_BOTH, "both")] {
+        let failure = first_failure(seeds(), plan);
+        assert_eq!(
+            failure, None,
+            "the seed fails; keep it in tests/sim/seeds.txt, with `{name}` behind it"
+        );
+    }
+}
+
+#[test]
 fn seeds_that_have_failed_before_do_not_fail_again() {
     let kept = include_str!("../sim/seeds.txt").lines().filter(|line| !line.starts_with('#'));
     let kept: Vec<_> = kept.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect();
@@ -67,6 +80,8 @@ fn seeds_that_have_failed_before_do_not_fail_again() {
             "" => PLAN,
             "journal" => WITH_JOURNAL,
             "duplicates" => WITH_DUPLICATES,
+            "upgrades" => WITH_UPGRADES,
+            "both" => WITH_BOTH,
             other => panic!("there is no plan {other}"),
         };
         assert_eq!(first_failure([seed.parse().expect("a seed")], plan), None);

@@ -15,8 +15,7 @@ use zmtp::{DetachedConnection, DetachedListener, Endpoint, Peer, PeerId, Router}
 use crate::queue::{Estate, Left, Queue, Replay};
 
 /// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
-/// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it, and a reply
-/// for a client that was still to come back is asked for again.
+/// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it.
 #[derive(Debug)]
 pub struct Handover {
     listeners: [Vec<DetachedListener>; 2],
@@ -125,16 +124,17 @@ impl Inherited {
     pub(crate) fn join(self, queue: &mut Queue) {
         let Self { clients, workers, mut estate, .. } = self;
         let is_lock_step = |peer: &Peer| peer.info.socket_type == SocketType::Req;
-        for client in clients.values() {
-            queue.client_joined(client.id, &client.routing_id, is_lock_step(client));
+        let new_id = |peers: &BTreeMap<PeerId, Arc<Peer>>, id| peers.get(&id).map(|peer| peer.id);
+        // The queue has not heard of those that it does not name.
+        let known: BTreeSet<_> = estate.clients.iter().map(|&(id, ..)| id).collect();
+        for (&id, client) in clients.iter().filter(|(id, _)| !known.contains(id)) {
+            estate.clients.push((id, client.routing_id.clone(), is_lock_step(client)));
         }
         let known: BTreeSet<_> = estate.workers.iter().map(|&(id, _)| id).collect();
-        // The queue has not heard of these.
         for (&id, worker) in workers.iter().filter(|(id, _)| !known.contains(id)) {
             let left = Left::silent(worker.routing_id.clone(), is_lock_step(worker));
             estate.workers.push((id, left));
         }
-        let new_id = |peers: &BTreeMap<PeerId, Arc<Peer>>, id| peers.get(&id).map(|peer| peer.id);
         queue.go_on(estate.moved(|id| new_id(&clients, id), |id| new_id(&workers, id)));
     }
 }

@@ -55,7 +55,7 @@ pub use counters::{Counters, Faults};
 pub(crate) use doubt::Doubt;
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};
 pub use estate::Estate;
-pub(crate) use estate::{Left, Pending, Turn, Work};
+pub(crate) use estate::{Held, Left, Pending, Turn, Work};
 pub use policy::{AtLimit, OnWorkerLoss, Policy};
 pub use record::{Asked, Record};
 pub use replay::Replay;

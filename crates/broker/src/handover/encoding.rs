@@ -7,7 +7,8 @@
 //! worker     4  id  connection
 //! waiting    5  request
 //! at work    6  worker's id  name  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
-//! end        7
+//! held       7  client's name  lock-step  is in the journal [number]  frames
+//! end        8
 //!
 //! request    number  client's id  age  turn  frames  was handed out [losses]
 //! turn       0 in line,  1 next,  2 after  pause
@@ -27,7 +28,7 @@ use zmtp::{DetachedConnection, DetachedListener, Message, PeerId};
 
 use super::{Handover, Part};
 use crate::fields::{Fields, put_bytes, put_frames, put_size};
-use crate::queue::{Cause, Doubt, Estate, Left, Owed, Pending, Turn, Work};
+use crate::queue::{Cause, Doubt, Estate, Held, Left, Owed, Pending, Turn, Work};
 
 /// To be changed with anything below, or with what is in a connection.
 const VERSION: u8 = 2;
@@ -38,7 +39,8 @@ const CLIENT: u8 = 3;
 const WORKER: u8 = 4;
 const WAITING: u8 = 5;
 const AT_WORK: u8 = 6;
-const END: u8 = 7;
+const HELD: u8 = 7;
+const END: u8 = 8;
 
 const SILENT: u8 = 0;
 const IDLE: u8 = 1;
@@ -77,9 +79,19 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
         put_left(left, &mut bytes);
         bytes
     });
+    let held = estate.held.iter().map(|Held { client, lock_step, number, reply }| {
+        let mut bytes = vec![HELD];
+        put_bytes(client, &mut bytes);
+        bytes.extend([*lock_step, number.is_some()].map(u8::from));
+        if let Some(number) = number {
+            put_number(*number, &mut bytes);
+        }
+        put_frames(reply.len(), reply.parts(), &mut bytes);
+        bytes
+    });
     let peers = listeners.chain(clients).chain(workers);
     let end = std::iter::once(vec![END]);
-    let rest = waiting.chain(at_work).chain(end).map(alone);
+    let rest = waiting.chain(at_work).chain(held).chain(end).map(alone);
     std::iter::once(alone(head)).chain(peers).chain(rest)
 }
 
@@ -190,6 +202,7 @@ pub(super) fn from_parts(
                 let worker = (fields.peer_id()?, fields.left()?);
                 handover.estate.workers.push(worker);
             }
+            (HELD, None) => handover.estate.held.push(fields.held()?),
             (END, None) => return Some(handover),
             _ => return None,
         }
@@ -236,6 +249,15 @@ impl Fields<'_> {
         let message = Message::copy_from(&self.frames()?);
         let losses = if self.bool()? { Some(self.losses()?) } else { None };
         Some(Pending { number, client, message, age, losses, turn })
+    }
+
+    fn held(&mut self) -> Option<Held> {
+        Some(Held {
+            client: Bytes::copy_from_slice(self.bytes()?),
+            lock_step: self.bool()?,
+            number: if self.bool()? { Some(self.u64()?) } else { None },
+            reply: Message::copy_from(&self.frames()?),
+        })
     }
 
     fn losses(&mut self) -> Option<Vec<(Bytes, Cause, Duration)>> {

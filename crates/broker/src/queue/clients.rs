@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 use super::envelope::Stack;
@@ -145,6 +146,14 @@ impl Clients {
         }
         self.waiting += 1;
         Pushed::Waits
+    }
+
+    /// Who is there, what they are called, and whether they can have only one request outstanding.
+    pub(super) fn all(&self) -> impl Iterator<Item = (PeerId, Bytes, bool)> {
+        self.by_id.iter().map(|(id, client)| {
+            let name = client.prefix.part(1).unwrap_or_default();
+            (id, Bytes::copy_from_slice(name), client.lock_step)
+        })
     }
 
     /// What a worker is sent for a client, and whether that can have only one request outstanding.

@@ -15,16 +15,20 @@ use super::steering::Mode;
 use super::workers::Owed;
 use super::{Queue, SILENCE, UNREADY, micros};
 
-/// What a queue leaves to the next one, which has its peers. What waits for a client or a worker of the queue before
-/// is not in it: that is in the [journal](Queue::snapshot).
+/// What a queue leaves to the next one, which has its peers. Requests whose client or worker is still to come back, of
+/// the queue before, are not in it: they are in the [journal](Queue::snapshot).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Estate {
     /// That of the last request. Requests keep theirs.
     pub(crate) number: u64,
+    /// Who is there, what they are called, and whether they are lock-step clients.
+    pub(crate) clients: Vec<(PeerId, Bytes, bool)>,
     /// What clients have asked and no worker has, in the order of their turns.
     pub(crate) waiting: VecDeque<Pending>,
     /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
+    /// Replies for clients that are still to come back.
+    pub(crate) held: Vec<Held>,
     /// Clients of which a request no longer counts: nobody wants its reply.
     pub(crate) released: Vec<PeerId>,
     pub(crate) paused: bool,
@@ -42,6 +46,17 @@ pub(crate) struct Pending {
     /// The attempts that brought no reply, if there was one: the worker, the cause, and how long ago.
     pub(crate) losses: Option<Vec<(Bytes, Cause, Duration)>>,
     pub(crate) turn: Turn,
+}
+
+/// A reply for a client of an earlier queue that is not back yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// What it is called.
+    pub(crate) client: Bytes,
+    pub(crate) lock_step: bool,
+    /// Of the request, if it is in the journal: one that was given up is not.
+    pub(crate) number: Option<u64>,
+    pub(crate) reply: Message,
 }
 
 /// When a request that waits is handed out.
@@ -129,13 +144,19 @@ impl Estate {
         client: impl Fn(PeerId) -> Option<PeerId>,
         worker: impl Fn(PeerId) -> Option<PeerId>,
     ) -> Self {
+        let clients = self.clients.into_iter();
+        self.clients =
+            clients.filter_map(|(id, name, kind)| Some((client(id)?, name, kind))).collect();
         let mut lost = VecDeque::new();
         for (id, mut left) in std::mem::take(&mut self.workers) {
             left.work = match left.work {
-                Work::Busy(running, lease) => match running.moved(&client) {
-                    Some(running) => Work::Busy(running, lease),
-                    None => Work::Late(None),
-                },
+                Work::Busy(running, lease) => {
+                    let running = running.moved(&client).map(|running| Work::Busy(running, lease));
+                    running.unwrap_or_else(|| {
+                        left.doubt.get_or_insert_default().add_unknown();
+                        Work::Late(None)
+                    })
+                }
                 Work::Late(owed) => Work::Late(owed.and_then(|owed| owed.moved(&client))),
                 other => other,
             };
@@ -194,6 +215,8 @@ impl Queue {
         };
         Estate {
             number: self.number,
+            clients: self.clients.all().collect(),
+            held: self.held(),
             waiting: self.clients.requests().filter(is_wanted).map(&pending).collect(),
             workers: self.workers.bequeath(self.now, |it| is_wanted(&it).then(|| pending(it))),
             released: released.collect(),
@@ -201,9 +224,15 @@ impl Queue {
         }
     }
 
-    /// Goes on with what another queue has left. Its clients have joined here, and its workers have not.
+    /// Goes on with what another queue has left, whose peers have not joined here.
     pub fn go_on(&mut self, estate: Estate) {
         self.number = self.number.max(estate.number);
+        for held in estate.held {
+            self.hold(held);
+        }
+        for (client, name, lock_step) in estate.clients {
+            self.client_joined(client, &name, lock_step);
+        }
         // Nothing is handed out before all are there.
         let mode = std::mem::replace(&mut self.mode, Mode::Paused);
         for waiting in estate.waiting {

@@ -8,6 +8,8 @@
 //!                                '--READY--> its request goes to the next, '--reply--> that is passed on
 //! ```
 
+mod holding;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
@@ -17,7 +19,7 @@ use zmtp::{Message, PeerId};
 use super::action::Action;
 use super::replay::{Replay, Unended};
 use super::request::{Cause, Request, is_made_up};
-use super::{Queue, SILENCE};
+use super::{Policy, Queue, SILENCE};
 
 /// Clients and workers that may come back. Their requests belong to [`PeerId::NOBODY`] until the client is known.
 #[derive(Debug)]
@@ -67,6 +69,19 @@ pub struct Restored {
 }
 
 impl Returning {
+    fn new(now: Instant, policy: &Policy) -> Self {
+        Self {
+            clients: BTreeMap::new(),
+            back: BTreeMap::new(),
+            silent_until: VecDeque::new(),
+            running: BTreeMap::new(),
+            resumed: BTreeMap::new(),
+            workers_until: now.checked_add(policy.adoption_grace),
+            clients_until: now.checked_add(policy.client_grace),
+            is_over: false,
+        }
+    }
+
     pub(super) fn waiting(&self) -> usize {
         self.clients.values().map(|client| client.waiting.len()).sum()
     }
@@ -111,16 +126,7 @@ impl Queue {
     /// Goes on with what an earlier queue left. To be called before anybody joins.
     pub fn restore(&mut self, replay: Replay) -> Restored {
         self.number = self.number.max(replay.last());
-        let mut returning = Returning {
-            clients: BTreeMap::new(),
-            back: BTreeMap::new(),
-            silent_until: VecDeque::new(),
-            running: BTreeMap::new(),
-            resumed: BTreeMap::new(),
-            workers_until: self.now.checked_add(self.policy.adoption_grace),
-            clients_until: self.now.checked_add(self.policy.client_grace),
-            is_over: false,
-        };
+        let mut returning = Returning::new(self.now, &self.policy);
         let mut restored = Restored::default();
         for (name, requests) in replay.by_client() {
             self.counters.requests += requests.len() as u64;
@@ -175,23 +181,6 @@ impl Queue {
         match self.take_home(&request) {
             Some(client) => client.waiting.push(request),
             None => self.clients.note_gone(&request),
-        }
-    }
-
-    /// Keeps the reply to a request for a client that is not there.
-    #[cold]
-    pub(super) fn hold_reply(&mut self, request: Request, reply: Message) {
-        match self.take_home(&request) {
-            Some(client) => client.held.push((request, reply)),
-            None => self.abandon(&request),
-        }
-    }
-
-    /// Keeps an error reply for a client that is not there.
-    pub(super) fn hold_error(&mut self, name: &[u8], reply: Option<Message>) {
-        let absent = self.returning.as_mut().and_then(|returning| returning.clients.get_mut(name));
-        if let Some(client) = absent {
-            client.errors.extend(reply);
         }
     }
 

@@ -879,21 +879,19 @@ proptest! {
         let mut clients = HashSet::new();
         let mut workers = HashSet::new();
         let mut holds: HashMap<usize, (usize, u32)> = HashMap::new();
-        // Even ones are REQ.
-        let join = |queue: &mut Queue, i: usize| {
-            queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
-        };
         let (mut asked, mut ended_before) = (0_u32, 0);
         for op in ops {
             queue.set_time(now);
             match op {
                 Op::Waits(millis) => now += Duration::from_millis(millis),
-                Op::ClientJoins(i) if clients.insert(i) => join(&mut queue, i),
+                Op::ClientJoins(i) if clients.insert(i) => {
+                    // Even ones are REQ.
+                    queue.client_joined(all[i], format!("C{i}").as_bytes(), i % 2 == 0);
+                }
                 Op::GoesOn => {
                     let estate = queue.estate();
                     ended_before = u64::from(asked) - estate.requests().count() as u64;
                     queue = Queue::new(policy.clone(), now);
-                    clients.iter().for_each(|&i| join(&mut queue, i));
                     queue.go_on(estate.clone());
                     let expected = Estate { released: Vec::new(), ..estate };
                     prop_assert_eq!(queue.estate(), expected);

@@ -5,24 +5,15 @@ use super::super::tests::{Fixture, with_adopted_worker, with_lease};
 use super::*;
 
 /// The next queue of this policy, with the same peers.
-fn next(before: &Fixture, policy: Policy, lock_step: bool) -> Fixture {
+fn next(before: &Fixture, policy: Policy) -> Fixture {
     let mut after = Fixture::at(before.now, policy);
-    (0..2).for_each(|i| after.join_client(i, lock_step));
     after.queue.go_on(before.queue.estate());
     after
 }
 
 /// The next queue, with the same peers, which leaves the same.
 fn go_on(before: &Fixture) -> Fixture {
-    same(before, true)
-}
-
-fn dealers_go_on(before: &Fixture) -> Fixture {
-    same(before, false)
-}
-
-fn same(before: &Fixture, lock_step: bool) -> Fixture {
-    let after = next(before, Policy::default(), lock_step);
+    let after = next(before, Policy::default());
     let estate = Estate { released: Vec::new(), ..before.queue.estate() };
     assert_eq!(after.queue.estate(), estate);
     after
@@ -52,7 +43,7 @@ fn a_lease_goes_on_in_the_next_queue_which_gives_one_to_who_has_none() {
     let mut fixture = Fixture::with(1, 1);
     fixture.client_sends(0, &["", "job"]);
     let lease = Some(Duration::from_secs(3));
-    let mut fixture = next(&fixture, Policy { lease, ..Policy::default() }, true);
+    let mut fixture = next(&fixture, Policy { lease, ..Policy::default() });
     fixture.wait(Duration::from_secs(2));
     assert_eq!(fixture.queue.in_flight(), 1);
     fixture.wait(Duration::from_secs(1));
@@ -115,7 +106,7 @@ fn what_a_worker_may_answer_yet_of_before_is_told_from_what_it_is_asked_since() 
         "W0 <- |C0||second",
     ];
     assert_eq!(fixture.actions(), expected);
-    let mut fixture = dealers_go_on(&fixture);
+    let mut fixture = go_on(&fixture);
     // Either may be meant, so that neither is answered with what may be the other's.
     fixture.worker_sends(0, &["", "C0", "", "to the first"]);
     assert!(!fixture.actions().iter().any(|action| action.starts_with("C0")));
@@ -129,7 +120,7 @@ fn a_late_reply_still_counts_for_a_request_that_waits_again() {
     fixture.client_sends(0, &["", "job"]);
     fixture.wait(Duration::from_secs(10));
     assert_eq!(fixture.queue.waiting(), 1);
-    let mut fixture = dealers_go_on(&fixture);
+    let mut fixture = go_on(&fixture);
     fixture.worker_sends(0, &["", "C0", "", "done"]);
     assert_eq!(fixture.actions(), ["C0 <- |done"]);
     assert_eq!((fixture.queue.waiting(), fixture.queue.idle()), (0, 1));
@@ -148,7 +139,7 @@ fn a_request_that_has_killed_a_worker_may_kill_one_more_and_not_two() {
 
 #[test]
 fn a_pause_goes_on_and_so_do_the_numbers_of_requests() {
-    let mut fixture = Fixture::with(1, 2);
+    let mut fixture = Fixture::with(2, 2);
     fixture.client_sends(0, &["", "x"]);
     (0..2).for_each(|worker| fixture.worker_sends(worker, &["", "wrong"]));
     fixture.wait(Duration::from_millis(60));
@@ -173,7 +164,7 @@ fn all_that_waits_keeps_its_turn() {
     }
     fixture.worker_leaves(0);
     let _ = fixture.actions();
-    let mut after = dealers_go_on(&fixture);
+    let mut after = go_on(&fixture);
     (2..6).for_each(|i| [&mut fixture, &mut after].into_iter().for_each(|it| it.join_worker(i)));
     let expected =
         ["W2 <- |C0||1", "W3 <- |C1||4", "W4 <- |C0||3", "W5 <- |C1||5"].map(String::from);
@@ -186,7 +177,6 @@ fn the_request_of_a_worker_that_did_not_come_along_waits_before_all_others() {
     fixture.client_sends(0, &["", "runs"]);
     fixture.client_sends(1, &["", "waits"]);
     let mut after = Fixture::new(Policy::default());
-    (0..2).for_each(|i| after.join_client(i, true));
     after.queue.go_on(fixture.queue.estate().moved(Some, |_| None));
     (3..5).for_each(|i| after.join_worker(i));
     assert_eq!(after.actions(), ["W3 <- |C0||runs", "W4 <- |C1||waits"]);

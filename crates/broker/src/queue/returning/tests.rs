@@ -476,3 +476,27 @@ fn what_a_worker_was_given_again_goes_on_in_a_queue_that_takes_over_before_its_c
     assert_eq!(next.actions(), ["C0 <- |done"]);
     assert_eq!((open(&next), next.queue.idle()), ((0, 0), 1));
 }
+
+#[test]
+fn replies_that_are_kept_for_clients_that_are_not_back_are_kept_by_a_queue_that_takes_over() {
+    let policy = || Policy {
+        on_worker_loss: OnWorkerLoss::Fail,
+        error_reply: Some("ERROR".into()),
+        ..Policy::default()
+    };
+    let records = [asked(1, "C0", 1, "job"), asked(2, "C1", 2, "poison")];
+    let had = [handed_out(1, "W0"), handed_out(2, "W1")];
+    let mut fixture = with_policy(records.into_iter().chain(had), policy());
+    (0..2).for_each(|i| fixture.connect_worker(i, true));
+    fixture.worker_sends(0, &["", "C0", "", "done"]);
+    fixture.wait(SECOND);
+    fixture.worker_leaves(1);
+    let (estate, snapshot) = (fixture.queue.estate(), fixture.queue.snapshot());
+    let mut next = with_policy(snapshot, policy());
+    next.queue.go_on(estate);
+    assert_eq!(next.actions(), Vec::<String>::new());
+    (0..2).for_each(|i| next.join_client(i, true));
+    next.wait(SECOND);
+    assert_eq!(next.actions(), ["C0 <- |done", "C1 <- |ERROR"]);
+    assert_eq!(open(&next), (0, 0));
+}

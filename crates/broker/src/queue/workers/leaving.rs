@@ -56,6 +56,7 @@ impl Workers {
 
 impl Worker {
     fn left(&self, now: Instant, pending: impl Fn(&Request) -> Option<Pending>) -> Left {
+        let mut doubt = self.doubt.clone();
         let work = match &self.state {
             State::Silent => Work::Silent,
             State::Idle | State::Held => Work::Idle,
@@ -67,7 +68,10 @@ impl Worker {
                 }
                 // Its client is still to come back, and the journal has the request: so is the worker.
                 None if request.client == PeerId::NOBODY => Work::Silent,
-                None => Work::Late(None),
+                None => {
+                    doubt.get_or_insert_default().add(request);
+                    Work::Late(None)
+                }
             },
         };
         Left {
@@ -75,7 +79,7 @@ impl Worker {
             stack: self.stack.to_vec(),
             strikes: self.strikes,
             held: self.held,
-            doubt: self.doubt.clone(),
+            doubt,
             ..Left::silent(self.name.clone(), self.lock_step)
         }
     }
