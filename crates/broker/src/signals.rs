@@ -1,6 +1,7 @@
 //! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -14,6 +15,8 @@ pub(crate) fn hangup() -> io::Result<Signal> {
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    has_come: bool,
+    united_until: Option<Instant>,
 }
 
 impl Signals {
@@ -21,14 +24,26 @@ impl Signals {
     pub(crate) fn catch() -> io::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { interrupt, terminate })
+        Ok(Self { interrupt, terminate, has_come: false, united_until: None })
+    }
+
+    /// All that come within this time are one: the process before passes on those that it gets, and what goes to a terminal's or
+    /// a service's processes comes to this one as well.
+    pub(crate) fn unite_for(&mut self, time: Duration) {
+        self.united_until = Instant::now().checked_add(time);
     }
 
     /// The next one of either.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            let is_united = self.united_until.is_some_and(|until| Instant::now() < until);
+            if !std::mem::replace(&mut self.has_come, true) || !is_united {
+                return;
+            }
         }
     }
 }

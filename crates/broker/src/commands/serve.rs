@@ -43,6 +43,7 @@ pub(crate) async fn run(
         // Nothing is awaited since the connections are here, so none has been touched before the other process is told.
         if let Some(ancestor) = ancestor.take() {
             ancestor.release()?;
+            signals.unite_for(5 * FAREWELL);
         }
         running.claim_files();
         say("ready");

@@ -110,6 +110,27 @@ fn all_ten_clients_print_through_upgrades_and_nothing_is_done_twice() {
 }
 
 #[test]
+fn a_signal_to_both_processes_is_one_and_the_next_drains() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &["--control"]);
+    let context = zmq::Context::new();
+    let worker = socket(&context, zmq::REQ, "");
+    worker.connect(&backend).unwrap();
+    worker.send("READY", 0).unwrap();
+    let asking = client(&frontend, "", 1);
+    let job = worker.recv_multipart(0).unwrap();
+    let next = Next::upgrade(place.directory());
+    // As Ctrl-C does in a terminal.
+    next.signal(Signal::INT);
+    program.signal(Signal::INT);
+    assert!(program.wait().success());
+    wait_for(place.directory(), |status| status["draining"] == true);
+    worker.send_multipart(job, 0).unwrap();
+    asking.join().unwrap();
+    next.wait();
+}
+
+#[test]
 fn files_and_listeners_pass_to_the_next_process_and_a_journal_goes_on_after_that_was_killed() {
     let place = Place::new();
     let options =
