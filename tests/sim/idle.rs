@@ -8,7 +8,7 @@ use zmtp::PeerId;
 /// The workers that ought to be idle, the least recently used first.
 #[derive(Debug, Default)]
 pub struct Idle {
-    idle: VecDeque<PeerId>,
+    ready: VecDeque<PeerId>,
     /// REQ workers that have said nothing, in the order in which they came.
     silent: VecDeque<PeerId>,
     /// Those of them that were given their requests again, which the next queue does as well.
@@ -21,7 +21,7 @@ impl Idle {
     }
 
     pub fn leave(&mut self, worker: PeerId) {
-        self.idle.retain(|&other| other != worker);
+        self.ready.retain(|&other| other != worker);
         self.forget_silence(worker);
     }
 
@@ -53,8 +53,8 @@ impl Idle {
                 }
             }
         }
-        if becomes_idle && !self.idle.contains(&worker) {
-            self.idle.push_back(worker);
+        if becomes_idle && !self.ready.contains(&worker) {
+            self.ready.push_back(worker);
         }
     }
 
@@ -62,7 +62,7 @@ impl Idle {
     pub fn adopt(&mut self, is_ready: impl Fn(PeerId) -> bool) -> PeerId {
         let at = self.silent.iter().position(|&worker| is_ready(worker));
         let worker = at.and_then(|at| self.silent.remove(at)).expect("a silent worker");
-        self.idle.push_back(worker);
+        self.ready.push_back(worker);
         worker
     }
 
@@ -82,10 +82,10 @@ impl Idle {
 
     /// A worker is given a request.
     pub fn take(&mut self, worker: PeerId) {
-        assert_eq!(self.idle.pop_front(), Some(worker), "it is not the least recently used");
+        assert_eq!(self.ready.pop_front(), Some(worker), "it is not the least recently used");
     }
 
     pub fn len(&self) -> usize {
-        self.idle.len()
+        self.ready.len()
     }
 }

@@ -21,7 +21,6 @@ const TIME_TO_SETTLE: Duration = Duration::from_secs(300);
 
 /// How a world is run.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a thing of its own")]
 pub struct Plan {
     /// Steps in which things go wrong.
     pub steps: u32,

@@ -51,6 +51,41 @@ fn numbers(text: &str) -> Vec<u64> {
     text.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
 }
 
+/// The program, which may have become another process.
+struct Broker {
+    first: Child,
+    process: Pid,
+    /// All that it will have said on standard error.
+    said: JoinHandle<String>,
+}
+
+impl Broker {
+    /// Has another process go on.
+    fn upgrade(&mut self, place: &Place) {
+        let mut upgrade = Command::new(program());
+        let output = upgrade.arg("upgrade").current_dir(place.directory()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        if Pid::from_child(&self.first) == self.process {
+            assert!(self.first.wait().unwrap().success());
+        }
+        let next = numbers(std::str::from_utf8(&output.stdout).unwrap())[0];
+        self.process = i32::try_from(next).ok().and_then(Pid::from_raw).unwrap();
+    }
+
+    /// Ends it. Returns what it has said.
+    fn end(mut self, by: Signal) -> String {
+        kill_process(self.process, by).unwrap();
+        let said = self.said.join().unwrap();
+        let ended = self.first.wait().unwrap();
+        assert!(ended.success() || by == Signal::KILL, "{said}");
+        said
+    }
+}
+
+fn program() -> String {
+    std::env::var("BROKER").expect("BROKER is set: run `make chaos`")
+}
+
 /// The program and its peers.
 struct World {
     place: Place,
@@ -82,12 +117,12 @@ impl World {
         self.place.directory().join("letters")
     }
 
-    /// The program once it is ready, and all that it will have said on standard error.
-    fn broker(&self, options: &[&str]) -> (Child, JoinHandle<String>) {
-        let program = std::env::var("BROKER").expect("BROKER is set: run `make chaos`");
+    /// The program once it is ready.
+    fn broker(&self, options: &[&str]) -> Broker {
         let mut broker = spawn(
-            Command::new(program)
-                .args(["serve", "--frontend", &self.frontend, "--backend", &self.backend])
+            Command::new(program())
+                .arg("serve")
+                .args(["--control", "--frontend", &self.frontend, "--backend", &self.backend])
                 .args(["--lease", "1", "--error-reply", "ERROR", "--dead-letters"])
                 .arg(self.letters())
                 .args(options)
@@ -96,14 +131,15 @@ impl World {
         );
         let mut output = BufReader::new(broker.stdout.take().unwrap()).lines();
         assert!(output.any(|line| line.unwrap() == "ready"));
-        // What it says of others' faults is read, or it would wait for that.
+        // What it says is read, or it would wait for that.
+        std::thread::spawn(move || output.for_each(drop));
         let mut stderr = broker.stderr.take().unwrap();
         let said = std::thread::spawn(move || {
             let mut said = String::new();
             stderr.read_to_string(&mut said).unwrap();
             said
         });
-        (broker, said)
+        Broker { process: Pid::from_child(&broker), first: broker, said }
     }
 
     fn kill_worker(&mut self, i: usize) {
@@ -142,16 +178,20 @@ fn seconds() -> u64 {
 #[test]
 fn whoever_is_killed_no_client_that_stays_is_left_without_an_answer() {
     let mut world = World::new();
-    let (mut broker, said) = world.broker(&[]);
+    let mut broker = world.broker(&[]);
     let stays = world.clients("clients", "STAYS");
     let mut leaves = world.clients("clients", "LEAVES");
-    let mut kills = 0;
+    let (mut kills, mut upgrades) = (0, 0);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(seconds()) || kills < KILLS {
         let i = world.dice.below(WORKERS);
-        match world.dice.below(4) {
+        match world.dice.below(5) {
             0 | 1 => world.kill_worker(i),
             2 => world.stop_worker(i),
+            3 => {
+                broker.upgrade(&world.place);
+                upgrades += 1;
+            }
             _ => {
                 kill(&mut leaves);
                 leaves = world.clients("clients", "LEAVES");
@@ -163,31 +203,39 @@ fn whoever_is_killed_no_client_that_stays_is_left_without_an_answer() {
     let [stayed, left] = [end(stays), end(leaves)];
     let answers = [stayed[0] + left[0], stayed[1] + left[1]];
     world.workers.iter_mut().for_each(kill);
-    signal(&broker, Signal::TERM);
-    assert!(broker.wait().unwrap().success());
-    let said = said.join().unwrap();
-    let summary = said.lines().last().and_then(|line| line.split_once("INFO")).unwrap().1;
-    println!("{kills} kills; {answers:?} replies and errors seen by clients; {summary}");
-    check(summary, answers, &world.letters());
+    let said = broker.end(Signal::TERM);
+    let of_earlier =
+        said.lines().filter_map(|line| line.split_once("goes on; so far ")).map(|it| it.1);
+    let last = said.lines().last().and_then(|line| line.split_once("INFO")).unwrap().1;
+    println!(
+        "{} kills and {upgrades} upgrades; {answers:?} replies and errors seen by clients; at last {last}",
+        kills - upgrades
+    );
+    let summaries: Vec<_> = of_earlier.chain([last]).collect();
+    assert_eq!(summaries.len(), upgrades + 1, "{said}");
+    check(&summaries, answers, &world.letters());
     assert!(start.elapsed() < Duration::from_secs(seconds()) + 2 * PATIENCE);
 }
 
 #[test]
 fn whoever_is_killed_and_the_queue_too_no_client_gets_anothers_answer_and_few_have_to_ask_again() {
     let mut world = World::new();
-    let (mut broker, mut said) = world.broker(&["--journal", "journal"]);
+    let mut broker = world.broker(&["--journal", "journal"]);
     let clients = ["A", "B"].map(|name| world.clients("stubborn", name));
-    let (mut kills, mut restarts, mut went_on) = (0, 0, 0);
+    let (mut kills, mut restarts, mut upgrades, mut went_on) = (0, 0, 0, 0);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(seconds()) || kills < KILLS / 4 {
         let i = world.dice.below(WORKERS);
-        match world.dice.below(4) {
+        match world.dice.below(5) {
             0 => world.kill_worker(i),
             1 => world.stop_worker(i),
+            2 => {
+                broker.upgrade(&world.place);
+                upgrades += 1;
+            }
             _ => {
-                kill(&mut broker);
-                went_on += u64::from(said.join().unwrap().contains("going on with"));
-                (broker, said) = world.broker(&["--journal", "journal"]);
+                went_on += u64::from(broker.end(Signal::KILL).contains("going on with"));
+                broker = world.broker(&["--journal", "journal"]);
                 restarts += 1;
                 // Clients and workers come back, and are at work when it is killed again.
                 std::thread::sleep(Duration::from_millis(1500));
@@ -199,10 +247,9 @@ fn whoever_is_killed_and_the_queue_too_no_client_gets_anothers_answer_and_few_ha
     let seen = clients.map(end);
     let [replies, errors, asked_again] = [0, 1, 2].map(|i| seen[0][i] + seen[1][i]);
     world.workers.iter_mut().for_each(kill);
-    signal(&broker, Signal::TERM);
-    assert!(broker.wait().unwrap().success());
+    broker.end(Signal::TERM);
     println!(
-        "{kills} kills, {restarts} of them of the queue, of which {went_on} left requests; {replies} replies, {errors} errors, \
+        "{kills} kills and upgrades, {restarts} kills of the queue, of which {went_on} left requests, and {upgrades} upgrades; {replies} replies, {errors} errors, \
          {asked_again} asked again"
     );
     assert!(went_on > 0, "some were killed with requests");
@@ -210,17 +257,18 @@ fn whoever_is_killed_and_the_queue_too_no_client_gets_anothers_answer_and_few_ha
     assert!(asked_again <= 2 * restarts, "{asked_again} requests were lost with {restarts} queues");
 }
 
-/// Each request ended in one way, and what clients saw is among it.
-fn check(summary: &str, [replies, errors]: [u64; 2], letters: &Path) {
-    let count = |what: &str| {
+/// Each request ended in one way, and what clients saw is among it. A process that is left counts what it leaves as well.
+fn check(summaries: &[&str], [replies, errors]: [u64; 2], letters: &Path) {
+    let count = |summary: &str, what: &str| {
         let part = summary.split(&[':', ',', ';'][..]).find(|part| part.contains(what));
         part.map_or(0, |part| *numbers(part).first().unwrap())
     };
-    let requests = count("requests");
-    let (answered, given_up) = (count("answered"), count("given up"));
-    let left = count("whose clients left");
-    assert_eq!(requests, answered + given_up + left, "{summary}");
-    assert!(answered >= replies && given_up >= errors, "{replies}, {errors}: {summary}");
+    let all = |what| summaries.iter().map(|summary| count(summary, what)).sum::<u64>();
+    let last = |what| count(summaries.last().unwrap(), what);
+    let ended = last("answered") + last("given up") + last("whose clients left");
+    assert_eq!(last("requests"), ended, "{summaries:?}");
+    let (answered, given_up) = (all("answered"), all("given up"));
+    assert!(answered >= replies && given_up >= errors, "{replies}, {errors}: {summaries:?}");
     let kept = std::fs::read_to_string(letters).unwrap().lines().count() as u64;
     assert_eq!(kept, given_up, "each is in the file");
 }

@@ -278,6 +278,10 @@ impl Queue {
                 self.workers.look_at(worker, self.now + UNREADY);
             }
         }
+        if *work != Work::Silent {
+            // The journal says that it has what was taken from it or put in line meanwhile.
+            self.requeue_assigned(worker);
+        }
         if let Some((running, lease)) = self.workers.take_in(worker, left) {
             let Some(request) = self.reopen(running) else { return };
             let _ = self.workers.give(worker, request, self.now, lease.or(self.policy.lease));
