@@ -8,6 +8,9 @@ use tokio::signal::unix::Signal;
 use crate::cli::{self, Command, RELOADED, Setting};
 use crate::output::{note, warn};
 
+/// An upgrade follows none of them where there was one before.
+const ADDRESSES: [&str; 4] = ["frontend", "backend", "http", "control"];
+
 /// What the options are now. All of them are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Current(Arc<Mutex<(Policy, Vec<Setting>)>>);
@@ -19,6 +22,14 @@ impl Current {
 
     pub(super) fn policy(&self) -> Policy {
         self.lock().0.clone()
+    }
+
+    /// The options that say where it listens, each with what it is.
+    pub(super) fn addresses(&self) -> Vec<(String, String)> {
+        let (_, settings) = &*self.lock();
+        let set = settings.iter().filter(|it| ADDRESSES.contains(&&*it.name));
+        let set = set.filter(|setting| !setting.values.is_empty());
+        set.map(|setting| (setting.name.clone(), text(&setting.values))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, (Policy, Vec<Setting>)> {
@@ -67,12 +78,17 @@ fn changes(old: &[Setting], new: &[Setting]) -> Vec<String> {
             if RELOADED.contains(&&**name) {
                 format!("{name} was {was} and is {is}")
             } else {
-                format!("{name} is {was} until the next start, and not {is}")
+                stays(name, &was, &is)
             }
         })
     });
     let changes: Vec<_> = changed.collect();
     if changes.is_empty() { vec!["no option has changed".to_owned()] } else { changes }
+}
+
+/// What is said of an option that is not followed.
+pub(super) fn stays(name: &str, was: &str, is: &str) -> String {
+    format!("{name} is {was} until the next start, and not {is}")
 }
 
 fn text(values: &[String]) -> String {

@@ -223,6 +223,21 @@ fn a_tap_goes_on_with_the_next_process() {
 }
 
 #[test]
+fn addresses_that_the_options_change_stay_as_they_are_which_is_told_of() {
+    let place = Place::new();
+    let config = place.directory().join("config");
+    std::fs::write(&config, "http = \"127.0.0.1:0\"\n").unwrap();
+    let (program, _) = Program::serve_at(&place, &["--control", "--config", "config"]);
+    std::fs::write(&config, "http = \"127.0.0.1:1\"\n").unwrap();
+    let mut nexts = Vec::new();
+    for _ in 0..2 {
+        nexts.push(Next::upgrade(place.directory()));
+        let told = "WARN  http is 127.0.0.1:0 until the next start, and not 127.0.0.1:1";
+        assert!(std::iter::repeat_with(|| program.error()).take(20).any(|line| line == told));
+    }
+}
+
+#[test]
 fn an_upgrade_leaves_no_journal_behind() {
     let place = Place::new();
     let config = place.directory().join("config");

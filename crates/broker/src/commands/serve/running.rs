@@ -21,7 +21,7 @@ use crate::faults;
 use crate::history;
 use crate::http::{Control, Demand, View};
 use crate::log;
-use crate::output::note;
+use crate::output::{note, warn};
 use crate::signals::{self, Signals};
 use crate::systemd::{self, Sockets};
 
@@ -34,6 +34,8 @@ pub(crate) struct Legacy {
     pub(crate) sockets: Sockets,
     pub(crate) handover: Option<Handover>,
     pub(crate) listeners: Listeners,
+    /// The options of the process before that say where it listens, each with what it is.
+    pub(crate) addresses: Vec<(String, String)>,
     /// Where the process before kept its journal. It must not be left with requests that go on.
     pub(crate) journal: Option<PathBuf>,
 }
@@ -57,6 +59,8 @@ pub(super) struct Running {
     doors: Doors,
     letters: Option<Letters>,
     journal: Option<PathBuf>,
+    /// Where it listens by its options, or those of a process before.
+    addresses: Vec<(String, String)>,
     /// What ends with it.
     _tasks: JoinSet<()>,
 }
@@ -77,7 +81,7 @@ impl Running {
         legacy: Legacy,
         faults: &faults::Shared,
     ) -> Result<Self, Box<dyn Error>> {
-        let Legacy { sockets, handover, listeners, journal: before } = legacy;
+        let Legacy { sockets, handover, listeners, addresses, journal: before } = legacy;
         let place = options.start.journal.as_deref().map(std::path::absolute).transpose()?;
         if handover.is_some() && before != place {
             let shown = |path: &Option<PathBuf>| {
@@ -111,6 +115,7 @@ impl Running {
             tell_of_restored(&restored, cut_off);
         }
         tell_of_endpoints(&broker);
+        let addresses = listens_still(addresses, current.addresses());
         let (handle, hangup) = (broker.handle(), signals::hangup()?);
         tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
         let (demand, demands) = mpsc::channel(DEMANDS);
@@ -128,7 +133,18 @@ impl Running {
             // An error would say that nobody can ask to stop any more, which is the same.
             let _ = stopped.await;
         }));
-        Ok(Self { broker, handle, stop, demands, doors, letters, journal: place, _tasks: tasks })
+        let journal = place;
+        Ok(Self {
+            broker,
+            handle,
+            stop,
+            demands,
+            doors,
+            letters,
+            journal,
+            addresses,
+            _tasks: tasks,
+        })
     }
 
     /// What has come from another process is this one's.
@@ -195,7 +211,9 @@ impl Running {
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
         let handover = Some(handover);
-        let legacy = Legacy { handover, listeners, journal: self.journal, ..Legacy::default() };
+        let Self { addresses, journal, .. } = self;
+        let sockets = Sockets::default();
+        let legacy = Legacy { sockets, handover, listeners, addresses, journal };
         systemd::tell_alive();
         let inherited = successor.inherit(&legacy);
         let mut drains = false;
@@ -224,6 +242,21 @@ impl Running {
             }
         }
     }
+}
+
+/// Where it listens: where the process before did, whatever the options are, which is told of.
+fn listens_still(
+    before: Vec<(String, String)>,
+    now: Vec<(String, String)>,
+) -> Vec<(String, String)> {
+    let listens = |(name, is): (String, String)| {
+        let was = before.iter().find(|(other, _)| *other == name).map(|(_, was)| was.clone());
+        if let Some(was) = was.as_ref().filter(|was| **was != is) {
+            warn(reload::stays(&name, was, &is));
+        }
+        (name, was.unwrap_or(is))
+    };
+    now.into_iter().map(listens).collect()
 }
 
 /// What is wanted of the queue next. A signal is the same as to be told to drain.

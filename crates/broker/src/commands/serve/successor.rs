@@ -41,6 +41,7 @@ const TAKEN: u8 = b'T';
 const HTTP: &[u8] = b"http";
 const GIVEN_HTTP: &[u8] = b"http of systemd";
 const CONTROL: &[u8] = b"control";
+const ADDRESS: &[u8] = b"address";
 const JOURNAL: &[u8] = b"journal";
 const BROKER: &[u8] = b"broker";
 
@@ -169,6 +170,11 @@ impl Successor {
         if let Some(control) = control {
             send(&self.stream, CONTROL, Some(control.as_fd()))?;
         }
+        for (name, address) in &legacy.addresses {
+            [ADDRESS, name.as_bytes(), address.as_bytes()]
+                .into_iter()
+                .try_for_each(|bytes| send(&self.stream, bytes, None))?;
+        }
         send(&self.stream, JOURNAL, None)?;
         let journal = legacy.journal.as_deref().map(|path| path.as_os_str().as_bytes());
         send(&self.stream, journal.unwrap_or_default(), None)?;
@@ -209,8 +215,13 @@ impl Ancestor {
                 Some((kind, Some(socket))) if kind == CONTROL => {
                     legacy.listeners.control = Some(socket.into());
                 }
+                Some((kind, None)) if kind == ADDRESS => {
+                    let name = String::from_utf8_lossy(&self.bytes()?).into_owned();
+                    let address = String::from_utf8_lossy(&self.bytes()?).into_owned();
+                    legacy.addresses.push((name, address));
+                }
                 Some((kind, None)) if kind == JOURNAL => {
-                    let path = receive(&self.0)?.map(|(path, _)| path).unwrap_or_default();
+                    let path = self.bytes()?;
                     let path = Some(path).filter(|path| !path.is_empty());
                     legacy.journal = path.map(|path| OsStr::from_bytes(&path).into());
                 }
@@ -230,6 +241,10 @@ impl Ancestor {
         })?;
         legacy.handover = Some(handover);
         Ok(legacy)
+    }
+
+    fn bytes(&self) -> io::Result<Bytes> {
+        Ok(receive(&self.0)?.map(|(bytes, _)| bytes).unwrap_or_default())
     }
 
     /// Says that this process goes on.
