@@ -63,10 +63,10 @@ impl View {
             "/page.js" => answer(StatusCode::OK, "text/javascript; charset=utf-8", SCRIPT),
             "/metrics" => self.with_status(|status| self.metrics(status)).await,
             "/status" => self.with_status(|status| json(&self.report(&status))).await,
-            "/history" => {
-                let after = parameter(uri, "after").and_then(|after| after.parse().ok());
-                json(&History::read(&self.history, after.unwrap_or(0)))
-            }
+            "/history" => match parameter(uri, "after").as_deref().unwrap_or("0").parse() {
+                Ok(after) => json(&History::read(&self.history, after)),
+                Err(_) => plain(StatusCode::BAD_REQUEST, "`after` is the number of a look"),
+            },
             "/healthz" => self.with_status(is_well).await,
             "/readyz" => self.with_status(|status| ready(&status)).await,
             _ => return None,

@@ -171,6 +171,9 @@ fn it_can_only_be_read_and_only_under_its_own_name() {
         assert_eq!((code, &*body), (405, "this can only be read\n"), "{path}");
     }
     assert_eq!(get(&http, "/tap?peer=W").0, 404);
+    assert_eq!(["/history", "/history?after=7"].map(|path| get(&http, path).0), [200; 2]);
+    let wrong = (400, "`after` is the number of a look\n".to_owned());
+    assert_eq!(get(&http, "/history?after=x"), wrong);
     let (code, body) = get(&http, "/elsewhere");
     assert_eq!((code, body.starts_with("/elsewhere is not here")), (404, true));
     assert_eq!(ask(&http, "HEAD /metrics", &http), (200, String::new()));
