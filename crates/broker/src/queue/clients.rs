@@ -159,7 +159,9 @@ impl Clients {
     /// What a worker is sent for a client, and whether that can have only one request outstanding.
     pub(super) fn addressed(&self, id: PeerId, message: &Message) -> Option<(Message, bool)> {
         let client = self.by_id.get(id)?;
-        Some((client.prefix.followed_by(message), client.lock_step))
+        // Not as in `push`, where it is to be inlined.
+        let parts: Vec<_> = client.prefix.parts().chain(message.parts()).collect();
+        Some((Message::copy_from(&parts), client.lock_step))
     }
 
     /// Puts a request of another queue behind all others of its client.
