@@ -115,7 +115,7 @@ impl Running {
             tell_of_restored(&restored, cut_off);
         }
         tell_of_endpoints(&broker);
-        let addresses = listens_still(addresses, current.addresses());
+        let addresses = listens_still(&addresses, current.addresses());
         let (handle, hangup) = (broker.handle(), signals::hangup()?);
         tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
         let (demand, demands) = mpsc::channel(DEMANDS);
@@ -245,10 +245,7 @@ impl Running {
 }
 
 /// Where it listens: where the process before did, whatever the options are, which is told of.
-fn listens_still(
-    before: Vec<(String, String)>,
-    now: Vec<(String, String)>,
-) -> Vec<(String, String)> {
+fn listens_still(before: &[(String, String)], now: Vec<(String, String)>) -> Vec<(String, String)> {
     let listens = |(name, is): (String, String)| {
         let was = before.iter().find(|(other, _)| *other == name).map(|(_, was)| was.clone());
         if let Some(was) = was.as_ref().filter(|was| **was != is) {
