@@ -226,6 +226,36 @@ async fn a_queue_that_is_paused_stays_so_and_one_may_take_back_what_it_has_left(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_drains_leaves_nothing_to_anybody_and_ends_when_what_runs_is_answered() {
+    let place = Place::new();
+    let endpoints = ["frontend", "backend"].map(|name| place.endpoint(Transport::Ipc, name));
+    let [frontend, backend] = endpoints.each_ref().map(|endpoint| endpoint.parse().unwrap());
+    let mut broker =
+        Broker::builder().frontend(frontend).backend(backend).drain(PATIENCE).bind().await.unwrap();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let handle = broker.handle();
+    let running = tokio::spawn(broker.run(async move { stopped.await.unwrap() }));
+    let queue = Queue { handle, running };
+    let context = zmq::Context::new();
+    let [client, worker] = endpoints.each_ref().map(|endpoint| {
+        let peer = socket(&context, zmq::REQ, "");
+        peer.connect(endpoint).unwrap();
+        peer
+    });
+    worker.send("READY", 0).unwrap();
+    client.send("job", 0).unwrap();
+    let job = worker.recv_multipart(0).unwrap();
+    stop.send(()).unwrap();
+    queue.wait_for(|status| status.draining).await;
+    assert!(within(queue.handle.hand_over()).await.is_err());
+    worker.send_multipart(job, 0).unwrap();
+    assert_eq!(client.recv_bytes(0).unwrap(), b"job");
+    assert_eq!(within(queue.running).await.unwrap().in_flight, 0);
+    drop((client, worker));
+    end(&context);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_connects_or_leaves_at_that_moment_loses_nothing() {
     const CLIENTS: u32 = 120;
     let place = Place::new();

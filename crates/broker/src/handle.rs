@@ -146,10 +146,12 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// If the broker has ended.
+    /// If the broker has ended, or drains.
     pub async fn hand_over(&self) -> Result<Handover, Ended> {
         let (heir, inherits) = oneshot::channel();
-        self.order(|broker| broker.heir = Some(heir)).await?;
+        // One that drains drops it, and goes on until that is over.
+        self.order(|broker| broker.heir = Some(heir).filter(|_| !broker.queue.is_draining()))
+            .await?;
         inherits.await.map_err(|_| Ended)
     }
 

@@ -131,7 +131,7 @@ impl Estate {
         self.waiting.iter().chain(running)
     }
 
-    /// Leaves those requests in a journal's replay that are not in here, for they go on with their clients.
+    /// Takes the requests that are in here out of a journal's replay, for they go on with their clients.
     pub fn settle(&self, replay: &mut Replay) {
         for &Pending { number, .. } in self.requests() {
             replay.apply(Record::Ended { number });
@@ -292,6 +292,7 @@ impl Queue {
     fn reopen(&mut self, pending: Pending) -> Option<Request> {
         let Pending { number, client, message, age, losses, .. } = pending;
         if self.returning.is_some() {
+            // It has given up what it asked an earlier queue, or it would not have asked this.
             self.client_asks(client);
         }
         let (stack, message) = split_envelope(message)?;

@@ -133,7 +133,7 @@ impl Queue {
             workers: self.workers.status(now, self.policy.max_strikes),
             holds: self.holds,
             paused: self.mode == Mode::Paused,
-            draining: self.mode == Mode::Draining,
+            draining: self.is_draining(),
             times: self.times.as_deref().cloned(),
         }
     }

@@ -33,6 +33,10 @@ impl Queue {
         self.mode = Mode::Draining;
     }
 
+    pub(crate) fn is_draining(&self) -> bool {
+        self.mode == Mode::Draining
+    }
+
     /// The workers of this name are given nothing more, once they have answered what they have, until they are
     /// [released](Self::release_worker) or connect again. Returns how many there are.
     pub fn quarantine_worker(&mut self, name: &[u8]) -> usize {
