@@ -306,3 +306,6 @@ impl Fields<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
