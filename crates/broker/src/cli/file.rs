@@ -92,7 +92,7 @@ fn scalar(value: &Spanned<DeValue<'_>>) -> Option<String> {
             i64::from_str_radix(number.as_str(), number.radix()).ok().map(|n| n.to_string())
         }
         DeValue::Float(number) => Some(number.as_str().to_owned()),
-        DeValue::Boolean(value) => Some(value.to_string()),
-        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+        // No option is one of these, and a path is not called `true`.
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }
