@@ -96,11 +96,13 @@ impl Place {
     }
 
     fn unreachable(&self, error: &io::Error) -> String {
-        let option = match self {
-            Self::Http(_) => "--http",
-            Self::Control(_) => "--control",
+        let next = match self {
+            Self::Http(_) => {
+                "`serve` with `--http` makes one, and `--control PATH` looks at one over its control socket"
+            }
+            Self::Control(_) => "`serve` with `--control` makes one",
         };
-        format!("no queue at {self}: {error}; `serve` with `{option}` makes one")
+        format!("no queue at {self}: {error}; {next}")
     }
 
     fn trouble(&self, what: impl fmt::Display) -> String {

@@ -223,7 +223,8 @@ fn the_terminal_shows_it_at_one_look_and_for_programs() {
     let status: Value = serde_json::from_str(text(&output.stdout)).unwrap();
     assert_eq!(status["workers"][0]["name"], "WORKER");
     let output = run(place.directory(), &["status", "--http", "127.0.0.1:1"]);
-    let expected = "broker: no queue at http://127.0.0.1:1: Connection refused (os error 111); `serve` with `--http` makes one\n";
+    let expected = "broker: no queue at http://127.0.0.1:1: Connection refused (os error 111); `serve` with `--http` makes one, \
+                    and `--control PATH` looks at one over its control socket\n";
     assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
 }
 
