@@ -161,7 +161,8 @@ impl Builder {
         self
     }
 
-    /// Calls `report` when a peer does something wrong, at most ten times a second.
+    /// Calls `report` each time that a peer does something wrong. It can do so as fast as it sends: what is written of it
+    /// wants a limit.
     pub fn on_report(mut self, report: impl Fn(&Report) + Send + 'static) -> Self {
         self.reports.report = Some(Box::new(report));
         self

@@ -5,10 +5,11 @@
 //! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"WARN","message":"client C at...","identity":"C",...}
 //! ```
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use broker::{PeerChange, Report, Side};
 use clap::ValueEnum;
@@ -24,11 +25,12 @@ use zmtp::{Monitor, MonitorEvent};
 use crate::connections::{Connections, Fate, Shared};
 use crate::faults;
 
+mod limit;
+
+use limit::Limit;
+
 /// Whether there is a log. Before that, and in commands without one, lines go to standard error as they are.
 static STARTED: AtomicBool = AtomicBool::new(false);
-
-/// Connections in a second without a handshake that are told of; of a flood only the number is.
-const FAILURES_PER_SECOND: u32 = 10;
 
 /// Who is to read the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -85,11 +87,17 @@ pub(crate) fn has_started() -> bool {
     STARTED.load(Ordering::Relaxed)
 }
 
-/// Says what a peer did wrong.
-pub(crate) fn tell_of_report(report: &Report) {
-    let identity = report.routing_id.escape_ascii();
-    let (side, address, reason) = (report.side, &report.address, report.violation);
-    tracing::warn!(%side, %identity, %address, %reason, "{report}");
+/// Says what peers do wrong.
+pub(crate) fn tell_of_reports() -> impl Fn(&Report) + Send {
+    let limit = RefCell::new(Limit::default());
+    move |report| {
+        let (side, address, reason) = (report.side, &report.address, report.violation);
+        let told =
+            limit.borrow_mut().tell(&report.routing_id, address, (side, reason), Instant::now());
+        let Some(untold) = told else { return };
+        let identity = report.routing_id.escape_ascii();
+        tracing::warn!(%side, %identity, %address, %reason, "{report}{untold}");
+    }
 }
 
 /// Says who has come and gone.
@@ -102,9 +110,9 @@ pub(crate) fn tell_of_change(change: PeerChange<'_>) {
     }
 }
 
-/// Says what happens to connections without a handshake, and to endpoints. What fails is told of at most ten times a second.
+/// Says what happens to connections without a handshake, and to endpoints.
 pub(crate) async fn follow(mut monitor: Monitor, side: Side, connections: Shared) {
-    let (mut since, mut count) = (Instant::now(), 0_u32);
+    let mut limit = Limit::default();
     while let Some(event) = monitor.recv().await {
         let (address, reason) = match &event {
             MonitorEvent::HandshakeFailed(address, reason) => {
@@ -125,16 +133,8 @@ pub(crate) async fn follow(mut monitor: Monitor, side: Side, connections: Shared
                 continue;
             }
         };
-        if since.elapsed() >= Duration::from_secs(1) {
-            if count > FAILURES_PER_SECOND {
-                let missed = count - FAILURES_PER_SECOND;
-                tracing::warn!(%side, missed, "{missed} more connections without a handshake");
-            }
-            (since, count) = (Instant::now(), 0);
-        }
-        count += 1;
-        if count <= FAILURES_PER_SECOND {
-            tracing::warn!(%side, %address, %reason, "{event}");
+        if let Some(untold) = limit.tell(b"", address, reason.clone(), Instant::now()) {
+            tracing::warn!(%side, %address, %reason, "{event}{untold}");
         }
     }
 }

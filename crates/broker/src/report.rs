@@ -2,15 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use zmtp::{LeaveReason, Peer};
 
 use crate::queue::{Side, Violation};
-
-/// Reports in a second; a flood of them is counted and no more.
-const REPORTS_PER_SECOND: u32 = 10;
 
 /// A peer did something wrong.
 #[derive(Clone, Debug)]
@@ -24,18 +20,12 @@ pub struct Report {
     pub address: Arc<str>,
     /// What was wrong.
     pub violation: Violation,
-    /// How many others were not reported before this, because there were too many.
-    pub missed: u32,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { side, routing_id, address, violation, missed } = self;
-        write!(f, "{side} {} at {address}: {violation}", routing_id.escape_ascii())?;
-        if *missed > 0 {
-            write!(f, " ({missed} reports were left out before)")?;
-        }
-        Ok(())
+        let Self { side, routing_id, address, violation } = self;
+        write!(f, "{side} {} at {address}: {violation}", routing_id.escape_ascii())
     }
 }
 
@@ -70,37 +60,22 @@ pub(crate) type OnPeerChange = Box<dyn Fn(PeerChange<'_>) + Send>;
 pub(crate) struct Reports {
     pub(crate) report: Option<OnReport>,
     pub(crate) change: Option<OnPeerChange>,
-    /// The second that counts, and how many reports there were in it.
-    since: Option<Instant>,
-    count: u32,
-    /// Those of the second before that were too many.
-    missed: u32,
 }
 
 impl fmt::Debug for Reports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reports").field("count", &self.count).finish_non_exhaustive()
+        f.debug_struct("Reports").finish_non_exhaustive()
     }
 }
 
 impl Reports {
-    pub(crate) fn add(&mut self, peer: &Peer, side: Side, violation: Violation) {
+    pub(crate) fn add(&self, peer: &Peer, side: Side, violation: Violation) {
         let Some(report) = &self.report else { return };
-        if self.since.is_none_or(|since| since.elapsed() >= Duration::from_secs(1)) {
-            self.since = Some(Instant::now());
-            self.missed = self.count.saturating_sub(REPORTS_PER_SECOND);
-            self.count = 0;
-        }
-        self.count = self.count.saturating_add(1);
-        if self.count > REPORTS_PER_SECOND {
-            return;
-        }
         report(&Report {
             side,
             routing_id: peer.routing_id.clone(),
             address: peer.address.clone(),
             violation,
-            missed: std::mem::take(&mut self.missed),
         });
     }
 

@@ -69,7 +69,10 @@ pub enum ProtocolError {
     HandshakeTimeout,
     /// The peer showed no sign of life after a PING, or for as long as it said it would.
     HeartbeatTimeout,
-    /// The stream ended inside a greeting, a frame or a message.
+    /// The stream ended before the greeting was whole. So it does with a libzmq peer that wants another mechanism than
+    /// NULL, which closes the connection once it has our greeting, and with who only looks whether somebody listens.
+    EndedInGreeting,
+    /// The stream ended inside the handshake, a frame or a message.
     TruncatedAtEof,
 }
 
@@ -109,6 +112,10 @@ impl fmt::Display for ProtocolError {
             Self::Refused(reason) => write!(f, "refused by the peer: {reason}"),
             Self::HandshakeTimeout => f.write_str("handshake was not over in time"),
             Self::HeartbeatTimeout => f.write_str("no sign of life in time"),
+            Self::EndedInGreeting => f.write_str(
+                "stream ended in the greeting: the peer wants a security mechanism such as PLAIN or CURVE and there is \
+                 only NULL, or it just looked whether somebody listens",
+            ),
             Self::TruncatedAtEof => f.write_str("stream ended inside a message"),
         }
     }

@@ -76,25 +76,49 @@ fn who_does_not_get_through_the_handshake_is_told_of_with_the_reason() {
 }
 
 #[test]
-fn two_workers_under_one_name_are_told_of() {
+fn two_workers_under_one_name_are_told_of_once_though_they_come_back_over_and_over() {
     let place = Place::new();
-    let (program, [_, backend]) = Program::serve_at(&place, &[]);
+    let (program, [frontend, backend]) = Program::serve_at(&place, &[]);
     let context = zmq::Context::new();
-    let _workers = [(); 2].map(|()| {
-        let worker = socket(&context, zmq::REQ, "W");
+    let workers = [(); 2].map(|()| socket(&context, zmq::REQ, "W"));
+    let events = zmq::SocketEvent::DISCONNECTED.to_raw().into();
+    workers[0].monitor("inproc://monitor", events).unwrap();
+    let monitor = socket(&context, zmq::PAIR, "");
+    monitor.connect("inproc://monitor").unwrap();
+    for worker in &workers {
         worker.connect(&backend).unwrap();
         worker.send("READY", 0).unwrap();
-        worker
-    });
-    let line = line_about(&program, "under its name");
+    }
+    let line = program.error();
     assert!(
         line.contains("WARN  worker W at ") && line.contains("another worker has connected"),
         "{line}"
     );
+    (0..5).for_each(|_| drop(monitor.recv_multipart(0).unwrap()));
+    let client = socket(&context, zmq::DEALER, "D");
+    client.connect(&frontend).unwrap();
+    client.send("no empty frame", 0).unwrap();
+    let line = program.error();
+    assert!(line.contains("client D at"), "{line}");
 }
 
 #[test]
-fn a_flood_of_faults_is_a_few_lines_and_their_number() {
+fn a_client_that_wants_another_security_mechanism_is_told_of() {
+    let place = Place::new();
+    let (program, [frontend, _]) = Program::serve_at(&place, &[]);
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "");
+    client.set_plain_username(Some("user")).unwrap();
+    client.set_plain_password(Some("password")).unwrap();
+    client.connect(&frontend).unwrap();
+    let line = line_about(&program, "no handshake");
+    let told =
+        ["security mechanism such as PLAIN or CURVE and there is only NULL", "PLAIN is not NULL"];
+    assert!(told.iter().any(|told| line.contains(told)), "{line}");
+}
+
+#[test]
+fn a_flood_of_faults_is_a_line_and_another_fault_has_their_number() {
     let directory = directory();
     let args = [&ANYWHERE[..], &["--max-waiting", "100000"]].concat();
     let (program, endpoints) = Program::serve(directory.path(), &args);
@@ -107,7 +131,11 @@ fn a_flood_of_faults_is_a_few_lines_and_their_number() {
         client.send("no empty frame", 0).unwrap();
         std::thread::sleep(std::time::Duration::from_micros(200));
     }
-    let line = line_about(&program, "left out");
-    let missed = line.split('(').next_back().unwrap().split(' ').next().unwrap();
-    assert!(missed.parse::<u32>().unwrap() > 100, "{line}");
+    assert!(program.error().contains("client D at"));
+    // That of another one is the first of its second.
+    let another = socket(&context, zmq::DEALER, "E");
+    another.connect(&endpoints[0]).unwrap();
+    another.send("no empty frame", 0).unwrap();
+    let line = program.error();
+    assert!(line.contains("client E at"), "{line}");
 }

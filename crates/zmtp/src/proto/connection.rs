@@ -352,16 +352,18 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`ProtocolError::TruncatedAtEof`] unless the stream ended between two messages, and the
-    /// error there was before, if any.
+    /// [`ProtocolError::EndedInGreeting`] or [`ProtocolError::TruncatedAtEof`] unless the stream ended
+    /// between two messages, and the error there was before, if any.
     pub fn handle_eof(&mut self) -> Result<(), ProtocolError> {
-        match &self.state {
+        let error = match &self.state {
             State::Failed(error) => return Err(error.clone()),
             State::Traffic if self.input.is_empty() && !self.assembler.is_mid_message() => {
                 return Ok(());
             }
-            _ => self.state = State::Failed(ProtocolError::TruncatedAtEof),
-        }
-        Err(ProtocolError::TruncatedAtEof)
+            State::Greeting => ProtocolError::EndedInGreeting,
+            _ => ProtocolError::TruncatedAtEof,
+        };
+        self.state = State::Failed(error.clone());
+        Err(error)
     }
 }

@@ -254,8 +254,8 @@ fn an_end_of_stream_is_clean_between_messages_only() {
         let clean = [0, 6, bytes.len()].contains(&end);
         assert_eq!(connection.handle_eof().is_ok(), clean, "at {end}");
     }
-    let truncated = Err(ProtocolError::TruncatedAtEof);
-    assert_eq!(router(Limits::default()).handle_eof(), truncated);
+    let in_greeting = Err(ProtocolError::EndedInGreeting);
+    assert_eq!(router(Limits::default()).handle_eof(), in_greeting);
 }
 
 #[test]
@@ -279,7 +279,13 @@ fn every_truncation_of_a_handshake_is_an_error_and_every_split_a_success() {
         let mut connection = router(Limits::default());
         let (events, result) = outcome(&mut connection, &hello[..end], &[7]);
         assert_eq!((events.len(), result), (0, Ok(())));
-        assert_eq!(connection.handle_eof(), Err(ProtocolError::TruncatedAtEof));
+        let in_greeting = end < GREETING.len();
+        let error = if in_greeting {
+            ProtocolError::EndedInGreeting
+        } else {
+            ProtocolError::TruncatedAtEof
+        };
+        assert_eq!(connection.handle_eof(), Err(error));
         let sizes = [end.max(1), hello.len()];
         let (events, result) = outcome(&mut router(Limits::default()), &hello, &sizes);
         assert_eq!((events.len(), result), (1, Ok(())));

@@ -48,7 +48,7 @@ pub(super) fn tell(
 ) -> Builder {
     let connections = connections.clone();
     builder
-        .on_report(log::tell_of_report)
+        .on_report(log::tell_of_reports())
         .on_peer_change(move |change| {
             if change.left.is_none() {
                 Connections::note(&connections, change.side, Fate::Joined);
