@@ -100,13 +100,24 @@ pub(crate) fn tell_of_reports() -> impl Fn(&Report) + Send {
     }
 }
 
-/// Says who has come and gone.
-pub(crate) fn tell_of_change(change: PeerChange<'_>) {
-    let identity = change.peer.routing_id.escape_ascii();
-    let (side, address) = (change.side, &change.peer.address);
-    match change.left {
-        None => tracing::debug!(%side, %identity, %address, "{change}"),
-        Some(reason) => tracing::debug!(%side, %identity, %address, %reason, "{change}"),
+/// Says who has come and gone. A worker that leaves with a request is worth a warning.
+pub(crate) fn tell_of_changes() -> impl Fn(PeerChange<'_>) + Send {
+    let limit = RefCell::new(Limit::default());
+    move |change| {
+        let PeerChange { side, peer, left, had, .. } = change;
+        let identity = peer.routing_id.escape_ascii();
+        let address = &peer.address;
+        let Some(reason) = left else {
+            return tracing::debug!(%side, %identity, %address, "{change}");
+        };
+        let told = had.and_then(|_| {
+            limit.borrow_mut().tell(&peer.routing_id, address, reason.clone(), Instant::now())
+        });
+        if let Some(untold) = told {
+            tracing::warn!(%side, %identity, %address, %reason, request = had, "{change}{untold}");
+        } else {
+            tracing::debug!(%side, %identity, %address, %reason, "{change}");
+        }
     }
 }
 

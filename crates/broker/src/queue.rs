@@ -254,8 +254,8 @@ impl Queue {
         }
     }
 
-    /// A worker has left. The request it had goes to the next.
-    pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) {
+    /// A worker has left. The request it had goes to the next; returns its number.
+    pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) -> Option<u64> {
         let cause = match reason {
             // The system says so to who has sent bytes that the other end never read.
             LeaveReason::Io(std::io::ErrorKind::ConnectionReset) | LeaveReason::WriteTimeout => {
@@ -263,13 +263,14 @@ impl Queue {
             }
             _ => Cause::Left,
         };
-        if self.returning.is_some() {
-            self.lose_assigned(&self.workers.name(worker), cause);
-        }
-        if let Some((name, request)) = self.workers.leave(worker) {
+        let assigned = self.lose_assigned(worker, cause);
+        let left = self.workers.leave(worker);
+        let number = left.as_ref().map(|(_, request)| request.number).or(assigned);
+        if let Some((name, request)) = left {
             self.lose_with(name, request, cause);
         }
         self.dispatch();
+        number
     }
 
     /// A request could not be sent to its worker, which must have left. It has cost no attempt.

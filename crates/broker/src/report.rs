@@ -39,16 +39,34 @@ pub struct PeerChange<'a> {
     pub peer: &'a Peer,
     /// Why it has gone, if it has.
     pub left: Option<&'a LeaveReason>,
+    /// The number of the request that it had then, if it is a worker.
+    pub had: Option<u64>,
+}
+
+impl<'a> PeerChange<'a> {
+    pub(crate) fn joined(side: Side, peer: &'a Peer) -> Self {
+        Self { side, peer, left: None, had: None }
+    }
+
+    pub(crate) fn left(side: Side, peer: &'a Peer, reason: &'a LeaveReason) -> Self {
+        Self { side, peer, left: Some(reason), had: None }
+    }
 }
 
 impl fmt::Display for PeerChange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { side, peer, left } = self;
+        let Self { side, peer, left, had } = self;
         let socket_type = peer.info.socket_type;
         write!(f, "{side} {} at {}", peer.routing_id.escape_ascii(), peer.address)?;
         match left {
             None => write!(f, " has joined, a {socket_type}"),
-            Some(reason) => write!(f, " has left: {reason}"),
+            Some(reason) => {
+                f.write_str(" has left")?;
+                if let Some(number) = had {
+                    write!(f, " with request {number}")?;
+                }
+                write!(f, ": {reason}")
+            }
         }
     }
 }
@@ -79,9 +97,9 @@ impl Reports {
         });
     }
 
-    pub(crate) fn add_change(&self, side: Side, peer: &Peer, left: Option<&LeaveReason>) {
-        if let Some(change) = &self.change {
-            change(PeerChange { side, peer, left });
+    pub(crate) fn add_change(&self, change: PeerChange<'_>) {
+        if let Some(tell) = &self.change {
+            tell(change);
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::handle::{Handle, Orders};
 use crate::handover::{Handover, Inherited};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Action, Counters, Queue, Side, Violation};
-use crate::report::Reports;
+use crate::report::{PeerChange, Reports};
 use crate::start_error::StartError;
 use crate::tap::Taps;
 use crate::timer::{Timer, now};
@@ -239,15 +239,16 @@ impl Broker {
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
-                self.reports.add_change(Side::Backend, &peer, None);
+                self.reports.add_change(PeerChange::joined(Side::Backend, &peer));
             }
             PeerEvent::Left(worker, reason) => {
                 if reason == LeaveReason::Replaced {
                     self.queue.count_violation(Violation::Replaced);
                     self.reports.add(&worker, Side::Backend, Violation::Replaced);
                 }
-                self.reports.add_change(Side::Backend, &worker, Some(&reason));
-                self.queue.worker_left(worker.id, &reason);
+                let had = self.queue.worker_left(worker.id, &reason);
+                let left = PeerChange::left(Side::Backend, &worker, &reason);
+                self.reports.add_change(PeerChange { had, ..left });
             }
             _ => {}
         }
@@ -259,14 +260,14 @@ impl Broker {
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
                 self.queue.client_joined(peer.id, &peer.routing_id, lock_step);
-                self.reports.add_change(Side::Frontend, &peer, None);
+                self.reports.add_change(PeerChange::joined(Side::Frontend, &peer));
             }
             PeerEvent::Left(client, reason) => {
                 if reason == LeaveReason::WriteTimeout {
                     self.queue.count_violation(Violation::NotReading);
                     self.reports.add(&client, Side::Frontend, Violation::NotReading);
                 }
-                self.reports.add_change(Side::Frontend, &client, Some(&reason));
+                self.reports.add_change(PeerChange::left(Side::Frontend, &client, &reason));
                 self.queue.client_left(client.id);
             }
             _ => {}

@@ -306,11 +306,14 @@ impl Queue {
         }
     }
 
-    /// A worker has left that had a request, and was not given it again yet.
-    pub(super) fn lose_assigned(&mut self, name: &Bytes, cause: Cause) {
-        if let Some(request) = self.take_assigned(name) {
-            self.lose_with(name.clone(), request, cause);
-        }
+    /// A worker has left that had a request, and was not given it again yet. Returns its number.
+    pub(super) fn lose_assigned(&mut self, worker: PeerId, cause: Cause) -> Option<u64> {
+        self.returning.as_ref()?;
+        let name = self.workers.name(worker);
+        let request = self.take_assigned(&name)?;
+        let number = request.number;
+        self.lose_with(name, request, cause);
+        Some(number)
     }
 
     /// A worker that is back and silent is at its request still, and will drop what it gets, or waits for it.

@@ -148,6 +148,7 @@ fn a_hangup_changes_what_can_change_and_says_what_cannot() {
     worker.recv_multipart(0).unwrap();
     drop(worker);
     assert_eq!(client.recv_string(0).unwrap().unwrap(), "sorry");
+    assert!(program.error().contains("has left with request 1"));
     assert!(program.error().contains("gave up request 1 of client C"));
     write(directory.path(), "max-worker-kills = 0\n");
     program.signal(Signal::HUP);

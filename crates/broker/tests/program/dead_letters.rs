@@ -26,6 +26,8 @@ fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
     let client = Program::start(directory.path(), &args);
     for name in ["FIRST", "SECOND"] {
         die_of_a_request(&endpoints[1], name);
+        let line = program.error();
+        assert!(line.starts_with(&format!("WARN  worker {name} at ")), "{line}");
     }
     assert_eq!(client.line(), "sorry");
     assert_eq!(

@@ -44,6 +44,24 @@ fn the_life_of_a_connection_is_told_at_debug_and_only_there() {
 }
 
 #[test]
+fn a_worker_that_leaves_with_a_request_is_told_of() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let context = zmq::Context::new();
+    let worker = socket(&context, zmq::REQ, "W");
+    worker.connect(&backend).unwrap();
+    worker.send("READY", 0).unwrap();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("a request", 0).unwrap();
+    worker.recv_multipart(0).unwrap();
+    drop(worker);
+    let line = program.raw_error();
+    let told = format!("WARN  worker W at {backend} has left with request 1: closed by the peer");
+    assert!(line.ends_with(&told), "{line}");
+}
+
+#[test]
 fn json_has_a_line_for_each_event_with_who_where_and_why() {
     let place = Place::new();
     let (program, [frontend, _]) = Program::serve_at(&place, &["--log", "json"]);

@@ -47,13 +47,14 @@ pub(super) fn tell(
     letters: Option<Letters>,
 ) -> Builder {
     let connections = connections.clone();
+    let tell_of_change = log::tell_of_changes();
     builder
         .on_report(log::tell_of_reports())
         .on_peer_change(move |change| {
             if change.left.is_none() {
                 Connections::note(&connections, change.side, Fate::Joined);
             }
-            log::tell_of_change(change);
+            tell_of_change(change);
         })
         .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
 }
