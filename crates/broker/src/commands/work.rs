@@ -2,19 +2,15 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::fmt;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{ExitCode, ExitStatus, Stdio};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 use tokio::sync::watch::{Receiver, channel};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use zmtp::{Message, ReqError};
 
 use super::worker::{Job, ready, tell_of_connection};
@@ -24,39 +20,13 @@ use crate::names;
 use crate::output::{note, warn};
 use crate::signals::Signals;
 
-/// What the program finds the client's name under.
-const CLIENT: &str = "BROKER_REQUEST_FROM";
+mod process;
+
+use process::{Failure, answer};
 
 /// After a failure before the next request is taken; twice as long after each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-/// Why there is no reply.
-#[derive(Debug)]
-enum Failure {
-    /// The program cannot be started, now or ever.
-    Start(io::Error),
-    Io(io::Error),
-    Exit(ExitStatus),
-    TooLate(Duration),
-    TooLarge(usize),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start(error) => write!(f, "cannot be started: {error}"),
-            Self::Io(error) => write!(f, "cannot be talked to: {error}"),
-            Self::Exit(status) => write!(f, "ended with {status}"),
-            Self::TooLate(time) => {
-                write!(f, "took longer than {} s and was killed", time.as_secs_f64())
-            }
-            Self::TooLarge(most) => {
-                write!(f, "wrote more than the {most} bytes that a reply may have")
-            }
-        }
-    }
-}
 
 pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
@@ -160,56 +130,4 @@ fn is_there(program: &OsStr) -> bool {
     let paths = std::env::var_os("PATH").filter(|_| !is_path).unwrap_or_default();
     let mut on_path = std::env::split_paths(&paths).map(|directory| directory.join(program));
     if is_path { Path::new(program).exists() } else { on_path.any(|path| path.exists()) }
-}
-
-/// What a process makes of a request.
-async fn answer(options: &Work, job: &Job) -> Result<Message, Failure> {
-    let child = Command::new(program(options))
-        .args(options.command.iter().skip(1))
-        .env(CLIENT, OsStr::from_bytes(&variable(job.client())))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(Failure::Start)?;
-    let frames: Vec<_> = job.frames().collect();
-    let exchange = exchange(child, frames.join(&b'\n'));
-    let mut output = match options.timeout {
-        None => exchange.await?,
-        // What is dropped here is killed.
-        Some(time) => timeout(time, exchange).await.map_err(|_| Failure::TooLate(time))??,
-    };
-    if output.last() == Some(&b'\n') {
-        output.pop();
-    }
-    Ok(Message::from(output))
-}
-
-/// A name as the environment can have it.
-fn variable(name: &[u8]) -> Vec<u8> {
-    if name.contains(&0) { names::show(name).into_bytes() } else { name.to_vec() }
-}
-
-/// Writes the request and reads the reply, both at once, and waits for the end of the process.
-async fn exchange(mut child: Child, input: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    let most = broker::Config::default().max_message_size;
-    let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A program need not read what it is asked.
-            let _ = stdin.write_all(&input).await;
-        }
-    };
-    let read = async {
-        let mut output = Vec::new();
-        if let Some(stdout) = stdout {
-            let limit = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-            stdout.take(limit).read_to_end(&mut output).await.map_err(Failure::Io)?;
-        }
-        if output.len() > most { Err(Failure::TooLarge(most)) } else { Ok(output) }
-    };
-    let ((), output) = tokio::join!(write, read);
-    let output = output?;
-    let status = child.wait().await.map_err(Failure::Io)?;
-    if status.success() { Ok(output) } else { Err(Failure::Exit(status)) }
 }

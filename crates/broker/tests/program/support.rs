@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use interop::{PATIENCE, Place, Transport};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// A running `broker` whose output is read line by line.
 pub(crate) struct Program {
@@ -27,13 +28,12 @@ impl Program {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
-        command
-            .envs(environment.iter().copied())
-            .args(args)
-            .current_dir(directory)
-            .stderr(Stdio::piped());
-        Self::spawn(&mut command)
+        Self::spawn(command(directory, args).envs(environment.iter().copied()))
+    }
+
+    /// In a process group of its own, as a shell starts it.
+    pub(crate) fn start_in_a_group(directory: &Path, args: &[&str]) -> Self {
+        Self::spawn(command(directory, args).process_group(0))
     }
 
     /// One whose standard input and standard error are these.
@@ -91,6 +91,11 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// As a terminal does to all that run in it.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        kill_process_group(Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// As `kill -9` does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
@@ -107,6 +112,12 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn command(directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+    command.args(args).current_dir(directory).stderr(Stdio::piped());
+    command
 }
 
 fn read_lines(stream: impl Read + Send + 'static) -> Receiver<String> {

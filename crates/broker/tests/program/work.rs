@@ -1,5 +1,7 @@
 //! Any program as a worker.
 
+use std::process::Command;
+
 use interop::{Place, request, socket};
 use rustix::process::Signal;
 
@@ -16,6 +18,12 @@ fn ask(frontend: &str, body: &str) -> String {
     let reply = request(frontend, "C", &[body.as_bytes().to_vec()]);
     assert_eq!(reply.len(), 1);
     text(&reply[0]).to_owned()
+}
+
+fn await_file(place: &Place, name: &str) {
+    while !place.directory().join(name).exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -105,6 +113,39 @@ fn a_request_whose_process_fails_goes_to_another_worker_or_its_client_is_told() 
 }
 
 #[test]
+fn what_a_process_has_started_is_killed_with_it() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let pipe = place.directory().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let options = ["--on-failure", "error", "--error-reply", "sorry", "--timeout", "0.2"];
+    let _work = work(&place, &backend, &options, "sleep 1000 > pipe & wait");
+    let end = std::thread::spawn(move || std::fs::read(pipe).unwrap());
+    assert_eq!(ask(&frontend, "x"), "sorry");
+    assert_eq!(end.join().unwrap(), b"", "nobody has it open for writing any more");
+}
+
+#[test]
+fn a_signal_to_all_in_a_terminal_lets_it_finish() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let script = "touch begun; while ! [ -e end ]; do sleep 0.01; done; echo finished";
+    let args = ["work", "--connect", &backend, "--", "sh", "-c", script];
+    let work = Program::start_in_a_group(place.directory(), &args);
+    assert!(work.error().contains(" is ready"));
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("x", 0).unwrap();
+    await_file(&place, "begun");
+    work.signal_group(Signal::INT);
+    assert!(work.error().starts_with("broker: stopping once the requests at hand are answered"));
+    std::fs::write(place.directory().join("end"), "").unwrap();
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "finished");
+    assert!(work.wait().success());
+}
+
+#[test]
 fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
     let place = Place::new();
     let (queue, [frontend, backend]) = Program::serve_at(&place, &[]);
@@ -114,9 +155,7 @@ fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
     let client = socket(&context, zmq::REQ, "C");
     client.connect(&frontend).unwrap();
     client.send("x", 0).unwrap();
-    while !place.directory().join("begun").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    await_file(&place, "begun");
     work.signal(Signal::TERM);
     assert!(work.error().starts_with("broker: stopping once the requests at hand are answered"));
     std::fs::write(place.directory().join("end"), "").unwrap();
