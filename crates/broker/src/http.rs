@@ -23,9 +23,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 pub(crate) use client::Place;
-pub(crate) use control::{Control, Demand};
+pub(crate) use control::{Control, Demand, NOT_SENT};
 pub(crate) use socket_file::{SocketFile, bind_owned};
 pub(crate) use view::View;
 
@@ -34,6 +35,9 @@ const CONNECTIONS: usize = 64;
 
 /// For a request to arrive.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For an answer that anybody may ask for to be read.
+const VISIT: Duration = Duration::from_secs(30);
 
 /// After an accept that failed for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -119,8 +123,13 @@ async fn serve(
         // One that stayed would ask a queue that another process has.
         .keep_alive(false)
         .serve_connection(stream, service);
+    let visit = match *door {
+        Door::Public(..) => VISIT,
+        // What it asks for may go on as long as it likes.
+        Door::Owner(..) => Duration::MAX,
+    };
     // Who asks in the wrong way has been told so.
-    let _ = connection.await;
+    let _ = timeout(visit, connection).await;
 }
 
 impl Door {
@@ -186,4 +195,29 @@ fn answer(code: StatusCode, content_type: &'static str, text: impl Into<Bytes>) 
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use broker::Broker;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::{connections, faults};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_the_answer_makes_room() {
+        let everywhere = "tcp://127.0.0.1:0".parse::<zmtp::Endpoint>().unwrap();
+        let builder = Broker::builder().frontend(everywhere.clone()).backend(everywhere);
+        let mut broker = builder.bind().await.unwrap();
+        let (connections, faults) = (connections::Shared::default(), faults::Shared::default());
+        let door = Door::Public(Vec::new(), View::of(broker.handle(), connections, faults));
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let (mut visitor, stream) = tokio::io::duplex(64);
+        let served = tokio::spawn(serve(TokioIo::new(stream), Arc::new(door), place));
+        visitor.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let begun = tokio::time::Instant::now();
+        served.await.unwrap();
+        assert_eq!(begun.elapsed(), VISIT);
+    }
 }

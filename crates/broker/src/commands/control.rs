@@ -43,11 +43,11 @@ pub(crate) async fn tap(options: Tap) -> Result<ExitCode, Box<dyn Error>> {
     note(format_args!("messages of {} are shown as they pass; Ctrl-C ends", options.peer));
     loop {
         let line = tokio::select! {
-            line = reply.next() => line,
+            line = reply.line() => line,
             () = signals.next() => return Ok(ExitCode::SUCCESS),
         };
         if let Some(Ok(line)) = line {
-            say(String::from_utf8_lossy(&line).trim_end());
+            say(line);
             continue;
         }
         // Another process may go on with the queue.

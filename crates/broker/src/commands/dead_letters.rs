@@ -8,7 +8,7 @@ use hyper::Method;
 
 use crate::cli::{DeadLetters, Resubmit};
 use crate::dead_letters::{Found, Frame, Letter, read};
-use crate::http::Place;
+use crate::http::{NOT_SENT, Place};
 use crate::names;
 use crate::output::{note, say};
 
@@ -102,8 +102,11 @@ async fn resubmit(options: Resubmit) -> Result<ExitCode, Box<dyn Error>> {
     let place = Place::Control(at.control);
     let path = format!("/resubmit?{}", query.finish());
     let mut reply = place.ask(Method::POST, &path).await?;
-    while let Some(line) = reply.next().await {
-        say(String::from_utf8_lossy(&line?).trim_end());
+    while let Some(line) = reply.line().await {
+        match line? {
+            trouble if trouble.starts_with(NOT_SENT) => return Err(trouble.into()),
+            line => say(line),
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

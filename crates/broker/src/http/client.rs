@@ -36,7 +36,11 @@ impl fmt::Display for Place {
 
 /// What is read as it comes.
 #[derive(Debug)]
-pub(crate) struct Reply(Incoming);
+pub(crate) struct Reply {
+    body: Incoming,
+    /// What has come of a line that is not whole.
+    begun: Vec<u8>,
+}
 
 impl Place {
     /// What there is at a path.
@@ -67,7 +71,7 @@ impl Place {
             Err(_) => return Err(self.trouble("no answer in time")),
         };
         let code = answer.status();
-        let reply = Reply(answer.into_body());
+        let reply = Reply { body: answer.into_body(), begun: Vec::new() };
         if code == StatusCode::OK {
             return Ok(reply);
         }
@@ -113,20 +117,20 @@ impl Place {
 impl Reply {
     /// All of it, without the last end of a line.
     pub(crate) async fn text(self) -> Result<String, String> {
-        let body = self.0.collect().await.map_err(|error| format!("cut off: {error}"))?;
+        let body = self.body.collect().await.map_err(|error| format!("cut off: {error}"))?;
         let text = String::from_utf8_lossy(&body.to_bytes()).trim_end().to_owned();
         Ok(text)
     }
 
-    /// The next piece, as it was sent.
-    pub(crate) async fn next(&mut self) -> Option<Result<Bytes, String>> {
+    /// The next line. It is cancel safe.
+    pub(crate) async fn line(&mut self) -> Option<Result<String, String>> {
         loop {
-            match self.0.frame().await? {
-                Ok(frame) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Some(Ok(data));
-                    }
-                }
+            if let Some(end) = self.begun.iter().position(|&byte| byte == b'\n') {
+                let line = self.begun.drain(..=end).as_slice().trim_ascii_end().to_vec();
+                return Some(Ok(String::from_utf8_lossy(&line).into_owned()));
+            }
+            match self.body.frame().await? {
+                Ok(frame) => self.begun.extend(frame.into_data().unwrap_or_default()),
                 Err(error) => return Some(Err(format!("cut off: {error}"))),
             }
         }

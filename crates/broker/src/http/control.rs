@@ -20,6 +20,9 @@ use crate::output::{excerpt, line, note, warn};
 
 pub(super) const COMMANDS: &str = "; so are /pause, /resume, /drain, /upgrade, /quarantine, /release and /resubmit for POST, and /tap";
 
+/// How a line begins that says why a dead letter has not been sent again.
+pub(crate) const NOT_SENT: &str = "dead letter ";
+
 /// What the process is to do with its queue.
 #[derive(Debug)]
 pub(crate) enum Demand {
@@ -112,17 +115,18 @@ impl Control {
         let Some(letters) = self.letters.clone() else {
             return plain(StatusCode::CONFLICT, "no dead letters are kept; `--dead-letters` does");
         };
+        let (Some(numbers), Some(patience)) = (numbers(uri), patience(uri)) else {
+            let text = "?number= is to be that of a dead letter, and ?timeout= a number of seconds";
+            return plain(StatusCode::BAD_REQUEST, text);
+        };
         let chosen = letters.read().map_err(|error| error.to_string());
-        let chosen = match chosen.and_then(|found| found.choose(&numbers(uri))) {
+        let chosen = match chosen.and_then(|found| found.choose(&numbers)) {
             Ok(chosen) => chosen,
             Err(error) => return plain(StatusCode::NOT_FOUND, error),
         };
         if chosen.is_empty() {
             return plain(StatusCode::OK, "no request is left to be sent again");
         }
-        let seconds = parameter(uri, "timeout").and_then(|seconds| seconds.parse().ok());
-        let patience = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let patience = patience.unwrap_or(Duration::MAX);
         let frontend = self.frontend.clone();
         lines(chosen.into_iter(), move |mut chosen| {
             let (frontend, letters) = (frontend.clone(), letters.clone());
@@ -133,7 +137,8 @@ impl Control {
                     Ok(reply) => Some((format!("{number}: {reply}"), chosen)),
                     Err(error) => {
                         let left = chosen.len();
-                        let text = format!("{number}: {error}; {left} more were not sent");
+                        let text =
+                            format!("{NOT_SENT}{number}: {error}; {left} more were not sent");
                         Some((text, Vec::new().into_iter()))
                     }
                 }
@@ -173,10 +178,17 @@ fn no_worker(name: &str) -> Answer {
     plain(StatusCode::NOT_FOUND, format!("no worker is called {name}; `broker status` lists all"))
 }
 
-fn numbers(uri: &Uri) -> Vec<u64> {
+/// None if one of them is none.
+fn numbers(uri: &Uri) -> Option<Vec<u64>> {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let numbers = pairs.filter(|(key, _)| key == "number");
-    numbers.filter_map(|(_, number)| number.parse().ok()).collect()
+    numbers.map(|(_, number)| number.parse().ok()).collect()
+}
+
+/// How long each reply may take; for ever if that is not said.
+fn patience(uri: &Uri) -> Option<Duration> {
+    let Some(seconds) = parameter(uri, "timeout") else { return Some(Duration::MAX) };
+    seconds.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 /// Says so in the log as well.

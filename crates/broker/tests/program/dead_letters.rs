@@ -1,9 +1,11 @@
 //! Requests that are given up, from the outside.
 
+use std::os::unix::net::UnixStream;
+
 use interop::socket;
 
 use super::{ANYWHERE, directory};
-use crate::support::{Program, run, text};
+use crate::support::{Program, ask_over, run, text};
 
 /// A worker that dies of its request.
 fn die_of_a_request(backend: &str, name: &str) {
@@ -57,6 +59,35 @@ fn a_request_that_was_given_up_is_kept_shown_and_sent_again() {
     assert!(text(&output.stdout).trim_end().ends_with('Z'), "it has been sent again: {output:?}");
     let output = run(directory.path(), &resubmit);
     assert_eq!(text(&output.stdout), "no request is left to be sent again\n");
+}
+
+#[test]
+fn letters_that_bring_no_reply_end_it_with_why() {
+    let directory = directory();
+    let args =
+        [&ANYWHERE[..], &["--dead-letters", "letters", "--control", "--max-worker-kills", "1"]]
+            .concat();
+    let (program, endpoints) = Program::serve(directory.path(), &args);
+    let ask = ["request", "--connect", &endpoints[0], "poison"];
+    let _clients = [(); 2].map(|()| Program::start(directory.path(), &ask));
+    for name in ["FIRST", "SECOND"] {
+        die_of_a_request(&endpoints[1], name);
+        assert!(program.error().contains("has left with request"));
+        assert!(program.error().contains("it is dead letter"));
+    }
+    let resubmit = ["dead-letters", "resubmit", "--timeout", "0.1"];
+    let output = run(directory.path(), &resubmit);
+    let expected = format!(
+        "broker: dead letter 1: no reply from {} within 0.1 s; 1 more were not sent\n",
+        endpoints[0]
+    );
+    assert_eq!((text(&output.stderr), text(&output.stdout)), (&*expected, ""));
+    assert!(!output.status.success());
+    for bad in ["number=1&number=two", "number=", "timeout=soon", "timeout=-1"] {
+        let control = UnixStream::connect(directory.path().join("broker.control")).unwrap();
+        let (code, body) = ask_over(control, &format!("POST /resubmit?{bad}"), "broker");
+        assert!(code == 400 && body.contains("?timeout="), "{bad}: {code} {body}");
+    }
 }
 
 #[test]

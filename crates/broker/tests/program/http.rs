@@ -1,6 +1,6 @@
 //! What a queue is at, over HTTP and in the terminal.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use interop::{Place, Transport, Worker, request, socket};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Program, run, text};
+use crate::support::{Program, ask_over, run, text};
 
 /// A queue that serves HTTP: its frontend, its backend and that.
 fn serve(place: &Place) -> (Program, [String; 3]) {
@@ -22,13 +22,7 @@ fn serve(place: &Place) -> (Program, [String; 3]) {
 
 /// The code and the body that a request brings.
 fn ask(address: &str, first_line: &str, host: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let request = format!("{first_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    ask_over(TcpStream::connect(address).unwrap(), first_line, host)
 }
 
 fn get(address: &str, path: &str) -> (u16, String) {

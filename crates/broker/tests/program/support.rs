@@ -1,6 +1,6 @@
 //! The program as a user runs it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -140,6 +140,16 @@ pub(crate) fn untimed(line: &str) -> &str {
 /// Runs `broker` to its end.
 pub(crate) fn run(directory: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_broker")).args(args).current_dir(directory).output().unwrap()
+}
+
+/// The code and the body of an answer over HTTP.
+pub(crate) fn ask_over(mut to: impl Read + Write, first_line: &str, host: &str) -> (u16, String) {
+    let request = format!("{first_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    to.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    to.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 pub(crate) fn text(bytes: &[u8]) -> &str {
