@@ -1,17 +1,21 @@
 //! What it costs when workers die, hang or misbehave, and when clients leave or ask too much: with libzmq's sockets around
 //! our queue.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use broker::{AtLimit, Config, GaveUp, Policy, Violation};
 use interop::{PATIENCE, Place, Transport, Worker, request, socket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
 use zmq::{Context, Socket};
 
 /// Our queue, on a thread of its own, and what it tells.
 struct Queue {
     place: Place,
+    transport: Transport,
     config: Config,
     runtime: Option<Runtime>,
     reports: Receiver<(String, Violation)>,
@@ -25,16 +29,20 @@ fn text(bytes: &[u8]) -> String {
 
 impl Queue {
     fn start(policy: Policy) -> Self {
+        Self::start_over(Transport::Ipc, policy)
+    }
+
+    fn start_over(transport: Transport, policy: Policy) -> Self {
         let place = Place::new();
-        let endpoint = |name| place.endpoint(Transport::Ipc, name).parse().unwrap();
+        let endpoint = |name| place.endpoint(transport, name).parse().unwrap();
         let config = Config {
             frontend: vec![endpoint("frontend")],
             backend: vec![endpoint("backend")],
             policy,
             ..Config::default()
         };
-        let mut queue =
-            Self { place, config, runtime: None, reports: channel().1, letters: channel().1 };
+        let (reports, letters) = (channel().1, channel().1);
+        let mut queue = Self { place, transport, config, runtime: None, reports, letters };
         queue.restart();
         queue
     }
@@ -57,11 +65,11 @@ impl Queue {
     }
 
     fn frontend(&self) -> String {
-        self.place.endpoint(Transport::Ipc, "frontend")
+        self.place.endpoint(self.transport, "frontend")
     }
 
     fn backend(&self) -> String {
-        self.place.endpoint(Transport::Ipc, "backend")
+        self.place.endpoint(self.transport, "backend")
     }
 
     /// A REQ worker that has said READY.
@@ -319,4 +327,60 @@ fn an_adopted_worker_that_was_still_at_work_does_not_answer_for_another() {
     assert_eq!(job(&worker), "after");
     answer(&worker, "C", "to what was asked after");
     assert_eq!(reply(&after), "to what was asked after");
+}
+
+/// A way to a queue that can fail.
+struct Cable {
+    endpoint: String,
+    cut: Arc<Notify>,
+    _runtime: Runtime,
+}
+
+impl Cable {
+    fn to(endpoint: &str) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (cut, far) = (Arc::new(Notify::new()), endpoint.replace("tcp://", ""));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let endpoint = format!("tcp://{}", listener.local_addr().unwrap());
+        let is_cut = cut.clone();
+        runtime.spawn(async move {
+            loop {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(&far).await.unwrap();
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    () = is_cut.notified() => {
+                        // What is closed so is reset, and does not end in order.
+                        for end in [near, far] {
+                            end.set_zero_linger().unwrap();
+                        }
+                    }
+                }
+            }
+        });
+        Self { endpoint, cut, _runtime: runtime }
+    }
+
+    fn cut(&self) {
+        self.cut.notify_one();
+    }
+}
+
+#[test]
+fn a_worker_whose_connection_failed_while_it_was_idle_serves_on() {
+    let adoption = Duration::from_millis(1);
+    let queue = Queue::start_over(Transport::Tcp, Policy { adoption, ..Policy::default() });
+    let cable = Cable::to(&queue.backend());
+    let context = Context::new();
+    let worker = socket(&context, zmq::REQ, "W");
+    worker.connect(&cable.endpoint).unwrap();
+    worker.send("READY", 0).unwrap();
+    for body in ["first", "second", "third"] {
+        let client = queue.client(&context, "", body);
+        let frames = worker.recv_multipart(0).expect("a request in time");
+        assert_eq!(frames[2], body.as_bytes());
+        worker.send_multipart(frames, 0).unwrap();
+        assert_eq!(reply(&client), body);
+        cable.cut();
+    }
 }

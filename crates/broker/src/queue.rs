@@ -242,11 +242,12 @@ impl Queue {
         }
     }
 
-    /// A worker has connected. It gets nothing before it has said that it is ready, unless it was
+    /// A worker has connected. It gets nothing before it has said that it is ready, unless it is
     /// [adopted](Policy::adoption). `lock_step` says that it cannot send anything before it has been answered: a REQ.
     pub fn worker_joined(&mut self, worker: PeerId, routing_id: &Bytes, lock_step: bool) {
         self.workers.join(worker, routing_id, lock_step);
-        let may_be_ready = self.adopts_until.is_none_or(|until| self.now < until);
+        let was_idle = self.workers.is_back(routing_id) && !self.policy.adoption.is_zero();
+        let may_be_ready = was_idle || self.adopts_until.is_none_or(|until| self.now < until);
         if lock_step && (may_be_ready || self.is_assigned(routing_id)) {
             self.workers.expect(worker, self.now + SILENCE);
         } else {
@@ -263,6 +264,10 @@ impl Queue {
             }
             _ => Cause::Left,
         };
+        // A process that ends closes its connections.
+        if *reason != LeaveReason::Closed {
+            self.workers.note_failure(worker);
+        }
         let assigned = self.lose_assigned(worker, cause);
         let left = self.workers.leave(worker);
         let number = left.as_ref().map(|(_, request)| request.number).or(assigned);

@@ -120,7 +120,7 @@ pub(crate) struct Start {
           value_parser = parse_seconds)]
     client_grace: Duration,
     /// How long REQ workers that connect and stay silent are taken for ready, for they said so before; 0 for not at
-    /// all.
+    /// all, nor those that come back from a connection that failed.
     #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true,
           value_parser = parse_seconds)]
     adoption: Duration,

@@ -8,7 +8,8 @@
 //! waiting    5  request
 //! at work    6  worker's id  name  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
 //! held       7  client's name  lock-step  is in the journal [number]  frames
-//! end        8
+//! away       8  worker's name
+//! end        9
 //!
 //! request    number  client's id  age  turn  frames  was handed out [losses]
 //! turn       0 in line,  1 next,  2 after  pause
@@ -31,7 +32,7 @@ use crate::fields::{Fields, put_bytes, put_frames, put_size};
 use crate::queue::{Cause, Doubt, Estate, Held, Left, Owed, Pending, Turn, Work};
 
 /// To be changed with anything below, or with what is in a connection.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 const HEAD: u8 = 1;
 const LISTENER: u8 = 2;
@@ -40,7 +41,8 @@ const WORKER: u8 = 4;
 const WAITING: u8 = 5;
 const AT_WORK: u8 = 6;
 const HELD: u8 = 7;
-const END: u8 = 8;
+const AWAY: u8 = 8;
+const END: u8 = 9;
 
 const SILENT: u8 = 0;
 const IDLE: u8 = 1;
@@ -89,9 +91,14 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
         put_frames(reply.len(), reply.parts(), &mut bytes);
         bytes
     });
+    let away = estate.away.iter().map(|name| {
+        let mut bytes = vec![AWAY];
+        put_bytes(name, &mut bytes);
+        bytes
+    });
     let peers = listeners.chain(clients).chain(workers);
     let end = std::iter::once(vec![END]);
-    let rest = waiting.chain(at_work).chain(held).chain(end).map(alone);
+    let rest = waiting.chain(at_work).chain(held).chain(away).chain(end).map(alone);
     std::iter::once(alone(head)).chain(peers).chain(rest)
 }
 
@@ -203,6 +210,7 @@ pub(super) fn from_parts(
                 handover.estate.workers.push(worker);
             }
             (HELD, None) => handover.estate.held.push(fields.held()?),
+            (AWAY, None) => handover.estate.away.push(Bytes::copy_from_slice(fields.bytes()?)),
             (END, None) => return Some(handover),
             _ => return None,
         }

@@ -27,6 +27,8 @@ pub struct Estate {
     pub(crate) waiting: VecDeque<Pending>,
     /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
+    /// Names of workers whose connections failed while they were idle, the last one last.
+    pub(crate) away: Vec<Bytes>,
     /// Replies for clients that are still to come back.
     pub(crate) held: Vec<Held>,
     /// Clients of which a request no longer counts: nobody wants its reply.
@@ -216,6 +218,7 @@ impl Queue {
         Estate {
             number: self.number,
             clients: self.clients.all().collect(),
+            away: self.workers.away().cloned().collect(),
             held: self.held(),
             waiting: self.clients.requests().filter(is_wanted).map(&pending).collect(),
             workers: self.workers.bequeath(self.now, |it| is_wanted(&it).then(|| pending(it))),
@@ -229,6 +232,9 @@ impl Queue {
         self.number = self.number.max(estate.number);
         for held in estate.held {
             self.hold(held);
+        }
+        for name in estate.away {
+            self.workers.remember(name);
         }
         for (client, name, lock_step) in estate.clients {
             self.client_joined(client, &name, lock_step);

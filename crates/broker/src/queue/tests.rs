@@ -3,6 +3,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 
 use proptest::prelude::*;
+use zmtp::ProtocolError;
 use zmtp::testing::peer_id;
 
 use super::*;
@@ -562,6 +563,45 @@ fn a_silent_req_is_adopted_only_in_a_while_after_the_start() {
 }
 
 #[test]
+fn an_idle_req_whose_connection_failed_is_known_again_by_its_name() {
+    let failed = LeaveReason::Protocol(ProtocolError::HeartbeatTimeout);
+    // It fails, or the worker ends; the worker is a REQ; silent workers are adopted; whether it is taken for ready.
+    let cases = [
+        (&failed, true, 10, 1),
+        (&LeaveReason::Replaced, true, 10, 1),
+        (&LeaveReason::Closed, true, 10, 0),
+        (&failed, false, 10, 0),
+        (&failed, true, 0, 0),
+    ];
+    for (reason, lock_step, adoption, idle) in cases {
+        let adoption = Duration::from_secs(adoption);
+        let mut fixture = Fixture::new(Policy { adoption, ..Policy::default() });
+        fixture.connect_worker(0, lock_step);
+        fixture.worker_sends(0, &["", "READY"]);
+        fixture.wait(Duration::from_secs(60));
+        fixture.queue.worker_left(fixture.id(0), reason);
+        assert_eq!(fixture.queue.idle(), 0);
+        fixture.connect_worker(0, lock_step);
+        fixture.wait(Duration::from_millis(999));
+        assert_eq!(fixture.queue.idle(), 0, "it may say READY yet");
+        fixture.wait(Duration::from_millis(1));
+        assert_eq!(fixture.queue.idle(), idle, "{reason:?} {lock_step} {adoption:?}");
+        // That was so once.
+        fixture.worker_leaves(0);
+        fixture.connect_worker(0, lock_step);
+        fixture.wait(Duration::from_secs(1));
+        assert_eq!(fixture.queue.idle(), 0);
+    }
+    let mut fixture = Fixture::with(1, 1);
+    fixture.client_sends(0, &["", "job"]);
+    fixture.wait(Duration::from_secs(60));
+    fixture.queue.worker_left(fixture.id(0), &failed);
+    fixture.connect_worker(0, true);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.queue.idle(), 0, "it was busy, and is at that still");
+}
+
+#[test]
 fn what_an_adopted_worker_answers_first_counts_if_it_can_be_meant_for_nobody_else() {
     let mut fixture = with_adopted_worker(&[b"\x00new"]);
     fixture.client_sends(0, &["", "x"]);
@@ -907,7 +947,9 @@ proptest! {
                 }
                 Op::WorkerLeaves(i) if workers.remove(&i) => {
                     holds.remove(&i);
-                    queue.worker_left(all[i], &LeaveReason::Closed);
+                    let ends = i % 3 > 0;
+                    let reason = if ends { LeaveReason::Closed } else { LeaveReason::Replaced };
+                    queue.worker_left(all[i], &reason);
                 }
                 Op::Ready(i) if workers.contains(&i) => {
                     holds.remove(&i);

@@ -1,5 +1,6 @@
 //! Workers: who is idle and for how long, and who has which request.
 
+mod away;
 mod leases;
 mod leaving;
 mod quarantine;
@@ -12,6 +13,8 @@ use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
 pub(super) use leases::Due;
+
+use away::Away;
 
 use super::doubt::{Doubt, Verdict};
 use super::envelope::Stack;
@@ -28,6 +31,7 @@ pub(super) struct Workers {
     looks: BTreeSet<(Instant, PeerId)>,
     /// Workers that are ready if they are silent until then.
     newcomers: VecDeque<(Instant, PeerId)>,
+    away: Away,
 }
 
 #[derive(Debug)]

@@ -55,6 +55,7 @@ fn estate() -> Estate {
         .into(),
         workers,
         held: vec![held(Some(5)), held(None)],
+        away: vec![Bytes::from("W")],
         paused: true,
         ..Estate::default()
     }

@@ -1,4 +1,7 @@
+use std::io::ErrorKind;
 use std::time::Duration;
+
+use zmtp::LeaveReason;
 
 use super::super::policy::Policy;
 use super::super::tests::{Fixture, with_adopted_worker, with_lease};
@@ -27,6 +30,17 @@ fn an_adopted_worker_is_in_doubt_in_the_next_queue_as_well() {
     // It was at work for the queue before the last, for the same client.
     fixture.worker_sends(0, &["", "C0", "", "old"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||new"]);
+}
+
+#[test]
+fn a_worker_whose_connection_failed_comes_back_to_the_next_queue() {
+    let mut fixture = Fixture::with(0, 1);
+    fixture.queue.worker_left(fixture.id(0), &LeaveReason::Io(ErrorKind::TimedOut));
+    let mut fixture = go_on(&fixture);
+    fixture.wait(Duration::from_secs(20));
+    fixture.connect_worker(0, true);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.queue.idle(), 1);
 }
 
 #[test]
