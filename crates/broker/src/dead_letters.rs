@@ -127,6 +127,11 @@ impl Letters {
         let _ = self.writer().file.unlock();
     }
 
+    /// No other queue may, for it does not go on.
+    pub(crate) fn lock_again(&self) {
+        let _ = self.writer().file.try_lock();
+    }
+
     /// Returns the letter's number in the file.
     pub(crate) fn add(&self, letter: &DeadLetter) -> io::Result<u64> {
         self.writer().add(letter)

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::handover::Handover;
+use crate::journal::JournalError;
 use crate::queue::{Policy, Status};
 use crate::service::Broker;
 use crate::tap::Tap;
@@ -140,6 +141,16 @@ impl Handle {
     /// If the broker has ended.
     pub async fn tap(&self, peer: Bytes) -> Result<Tap, Ended> {
         self.order(move |broker| broker.taps.open(peer)).await
+    }
+
+    /// Has the broker begin its journal anew, if it has one. The next broker does so as well before it goes on, and has room for that
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended. Within that, if the journal cannot be written: it is as it was.
+    pub async fn begin_journal_anew(&self) -> Result<Result<(), JournalError>, Ended> {
+        self.order(Broker::begin_journal_anew).await
     }
 
     /// Has the broker end without closing anything, and brings what it leaves to the [next](crate::Builder::go_on).

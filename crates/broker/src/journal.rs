@@ -70,6 +70,8 @@ pub struct Journal {
     begun_with: u64,
     /// Encoded records that are not written yet.
     pending: Vec<u8>,
+    /// What is to be in its place, and its bytes.
+    next: Option<(File, u64)>,
     /// Why it could not be written: it may end in half a record, behind which nothing can follow.
     failure: Option<JournalError>,
     _lock: File,
@@ -93,7 +95,8 @@ impl Journal {
         let (replay, cut_off) = match File::open(&path) {
             Ok(file) => read(&path, file)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                put_in_place(&path, &[])?;
+                write_new(&path, &[])?;
+                put_in_place(&path)?;
                 sync_directory_of(&path)?;
                 (Replay::default(), 0)
             }
@@ -112,6 +115,7 @@ impl Journal {
             size: 0,
             begun_with: 0,
             pending: Vec::new(),
+            next: None,
             failure: None,
             _lock: lock,
         };
@@ -182,19 +186,40 @@ impl Journal {
     /// If they cannot be written. Then the journal is as it was, or, if only its directory cannot be, as it is to be until
     /// the machine ends.
     pub fn begin_anew(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        let (file, size) = put_in_place(&self.path, records)?;
+        self.prepare(records)?;
+        self.switch()
+    }
+
+    /// Writes what is to be in its place, safe on the disk.
+    pub(crate) fn prepare(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        self.next = Some(write_new(&self.path, records)?);
+        Ok(())
+    }
+
+    /// Puts what is [prepared](Self::prepare) in its place.
+    pub(crate) fn switch(&mut self) -> Result<(), JournalError> {
+        let Some((file, size)) = self.next.take() else { return Ok(()) };
+        put_in_place(&self.path)?;
         (self.file, self.size, self.begun_with) = (file, size, size);
         self.failure = None;
         sync_directory_of(&self.path)
     }
 }
 
-/// Makes a journal of these records, safe on the disk but for its name. Returns it, to be appended to, and its size.
-fn put_in_place(path: &Path, records: &[Record]) -> Result<(File, u64), JournalError> {
+/// Makes a journal of these records beside the one that there is. Returns it, to be appended to, and its size.
+fn write_new(path: &Path, records: &[Record]) -> Result<(File, u64), JournalError> {
     let new = path.with_extension("new");
-    let (file, size) = write_new(&new, records).map_err(|error| JournalError::io(&new, &error))?;
-    std::fs::rename(&new, path).map_err(|error| JournalError::io(path, &error))?;
-    Ok((file, size))
+    write(&new, records).map_err(|error| {
+        // Half of one is in nobody's way but the disk's.
+        let _ = std::fs::remove_file(&new);
+        JournalError::io(&new, &error)
+    })
+}
+
+/// Puts that one in the place of the one that there is.
+fn put_in_place(path: &Path) -> Result<(), JournalError> {
+    let renamed = std::fs::rename(path.with_extension("new"), path);
+    renamed.map_err(|error| JournalError::io(path, &error))
 }
 
 /// Makes a directory, safe on the disk, and those above it.
@@ -215,7 +240,7 @@ fn lock(path: &Path) -> Result<File, JournalError> {
     }
 }
 
-fn write_new(path: &Path, records: &[Record]) -> io::Result<(File, u64)> {
+fn write(path: &Path, records: &[Record]) -> io::Result<(File, u64)> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

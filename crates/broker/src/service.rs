@@ -134,7 +134,8 @@ impl Broker {
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Outcome {
         self.frontend.claim_files();
         self.backend.claim_files();
-        if let Err(failure) = self.take_in() {
+        self.take_in();
+        if let Err(failure) = self.take_journal() {
             return self.outcome(Some(failure));
         }
         let mut failure = tokio::select! {

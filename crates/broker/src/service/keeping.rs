@@ -29,22 +29,30 @@ impl Broker {
         }
         let restored = self.queue.restore(replay);
         self.queue.keep_records();
-        if self.inherited.is_none() {
-            journal.begin_anew(&self.queue.snapshot())?;
+        let goes_on = self.inherited.is_some();
+        self.take_in();
+        journal.prepare(&self.queue.snapshot())?;
+        // That has it all.
+        self.queue.take_records().for_each(drop);
+        if !goes_on {
+            journal.switch()?;
         }
         self.journal = Some(journal);
         Ok((self, restored))
     }
 
-    /// Goes on with the peers of an earlier broker. The journal is that one's until then, which may go on itself.
-    pub(super) fn take_in(&mut self) -> Result<(), Failure> {
-        let Some(inherited) = self.inherited.take() else { return Ok(()) };
-        self.queue.set_time(now());
-        inherited.join(&mut self.queue);
+    /// Goes on with the peers of an earlier broker.
+    pub(super) fn take_in(&mut self) {
+        if let Some(inherited) = self.inherited.take() {
+            self.queue.set_time(now());
+            inherited.join(&mut self.queue);
+        }
+    }
+
+    /// The journal is that of an earlier broker, which may go on itself, until this one does.
+    pub(super) fn take_journal(&mut self) -> Result<(), Failure> {
         if let Some(journal) = &mut self.journal {
-            // The snapshot has it all.
-            self.queue.take_records().for_each(drop);
-            journal.begin_anew(&self.queue.snapshot())?;
+            journal.switch()?;
         }
         Ok(())
     }
@@ -68,10 +76,15 @@ impl Broker {
     /// A journal that has grown long is begun anew.
     #[cold]
     pub(super) fn shorten_journal(&mut self) -> Result<(), Failure> {
+        let is_long = self.journal.as_ref().is_some_and(Journal::is_long);
+        if is_long { Ok(self.begin_journal_anew()?) } else { Ok(()) }
+    }
+
+    pub(crate) fn begin_journal_anew(&mut self) -> Result<(), JournalError> {
         let Some(journal) = &mut self.journal else { return Ok(()) };
-        if journal.is_long() {
-            journal.begin_anew(&self.queue.snapshot())?;
-        }
+        journal.begin_anew(&self.queue.snapshot())?;
+        // That has it all.
+        self.queue.take_records().for_each(drop);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! A queue with which another process goes on, while libzmq peers are at work.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -205,6 +207,40 @@ fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
     assert!(program.wait().success());
     client.send("another", 0).unwrap();
     assert_eq!(client.recv_bytes(0).unwrap(), b"another");
+}
+
+#[test]
+fn files_that_cannot_be_opened_again_end_nobody() {
+    let place = Place::new();
+    let directory = place.directory();
+    let options = ["--control", "--journal", "j", "--dead-letters", "letters"];
+    let (program, [frontend, backend]) = Program::serve_at(&place, &options);
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("job", 0).unwrap();
+    wait_for(directory, |status| status["waiting"]["requests"] == 1);
+    // The next process would have to write there, and so would this one if that did not go on.
+    std::fs::create_dir(directory.join("j/journal.new")).unwrap();
+    let output = run(directory, &["upgrade"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("could not begin the journal anew, and nothing has changed"), "{said}");
+    std::fs::remove_dir(directory.join("j/journal.new")).unwrap();
+    // Neither may read this any more, and the one before has it open still.
+    let letters = directory.join("letters");
+    std::fs::set_permissions(&letters, Permissions::from_mode(0o640)).unwrap();
+    let output = run(directory, &["upgrade"]);
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("broker: the next process did not go on, and this one does"),
+        "{said}"
+    );
+    assert_eq!(status(directory)["waiting"]["requests"], 1);
+    std::fs::set_permissions(&letters, Permissions::from_mode(0o600)).unwrap();
+    let _next = Next::upgrade(directory);
+    assert!(program.wait().success());
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(client.recv_bytes(0).unwrap(), b"job");
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Legacy {
     pub(crate) listeners: Listeners,
     /// The options of the process before that say where it listens, each with what it is.
     pub(crate) addresses: Vec<(String, String)>,
+    /// Those that this process has open already. What has become of the file meanwhile must not stop it.
+    letters: Option<Letters>,
     /// Where the process before kept its journal. It must not be left with requests that go on.
     pub(crate) journal: Option<PathBuf>,
 }
@@ -81,7 +83,7 @@ impl Running {
         legacy: Legacy,
         faults: &faults::Shared,
     ) -> Result<Self, Box<dyn Error>> {
-        let Legacy { sockets, handover, listeners, addresses, journal: before } = legacy;
+        let Legacy { sockets, handover, listeners, addresses, letters, journal: before } = legacy;
         let place = options.start.journal.as_deref().map(std::path::absolute).transpose()?;
         if handover.is_some() && before != place {
             let shown = |path: &Option<PathBuf>| {
@@ -90,7 +92,13 @@ impl Running {
             let (was, is) = (shown(&before), shown(&place));
             return Err(format!("an upgrade cannot change the journal, which was {was} and is to be {is}; stop and start the queue").into());
         }
-        let letters = options.dead_letters.as_deref().map(Letters::open).transpose()?;
+        let letters = match letters {
+            Some(letters) => {
+                letters.lock_again();
+                Some(letters)
+            }
+            None => options.dead_letters.as_deref().map(Letters::open).transpose()?,
+        };
         let start = &options.start;
         let journal = start.journal.as_deref().map(|path| Journal::open(path, start.durability));
         let mut journal = journal.transpose()?;
@@ -177,7 +185,11 @@ impl Running {
                     },
                 }
             };
-            match started {
+            let ready = match started {
+                Ok(successor) => self.make_room().await.map(|()| successor),
+                Err(error) => Err(error),
+            };
+            match ready {
                 Ok(successor) => return self.leave_to(successor, told).await,
                 Err(error) => drop(told.send(Err(error))),
             }
@@ -199,6 +211,17 @@ impl Running {
         }
     }
 
+    /// The next process begins the journal anew, as this one would have to if it went on after all.
+    async fn make_room(&self) -> Result<(), String> {
+        match self.handle.begin_journal_anew().await {
+            Ok(Err(error)) => Err(format!(
+                "the next process could not begin the journal anew, and nothing has changed: {error}"
+            )),
+            // Whether it has ended is seen next.
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
     async fn leave_to(
         mut self,
         successor: Successor,
@@ -211,9 +234,9 @@ impl Running {
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
         let handover = Some(handover);
-        let Self { addresses, journal, .. } = self;
+        let Self { addresses, letters, journal, .. } = self;
         let sockets = Sockets::default();
-        let legacy = Legacy { sockets, handover, listeners, addresses, journal };
+        let legacy = Legacy { sockets, handover, listeners, addresses, letters, journal };
         systemd::tell_alive();
         let inherited = successor.inherit(&legacy);
         let mut drains = false;
