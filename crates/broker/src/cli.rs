@@ -24,7 +24,7 @@ pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check};
 use values::{parse_period, parse_seconds, parse_size};
 
-use crate::output::fail;
+use crate::output::{complain_all, fail, say_all};
 
 /// An LRU request queue between ordinary ZeroMQ clients and workers, without libzmq.
 #[derive(Debug, Parser)]
@@ -168,7 +168,7 @@ pub(crate) struct Bench {
     /// asks as soon as it has its reply.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
-    /// After how many seconds a request counts as not answered.
+    /// After how many seconds since it was due a request counts as not answered.
     #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
     pub(crate) timeout: Duration,
     /// For programs: the result as a JSON object.
@@ -261,11 +261,11 @@ pub(crate) fn command() -> clap::Command {
 fn refuse(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            print!("{error}");
+            say_all(error.to_string().as_bytes());
             ExitCode::SUCCESS
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprint!("{error}");
+            complain_all(error.to_string().as_bytes());
             ExitCode::from(2)
         }
         _ => {

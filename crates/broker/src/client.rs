@@ -5,10 +5,14 @@ use std::time::Duration;
 use tokio::time::timeout;
 use zmtp::{Config, Endpoint, Message, Monitor, MonitorEvent, Req};
 
+/// For the last reply of a worker to get through, however large it is.
+const LINGER: Duration = Duration::from_secs(30);
+
 /// A REQ socket that announces `identity` and connects to `endpoint`.
 pub(crate) fn req(identity: String, endpoint: &Endpoint) -> Result<Req, String> {
     let config = Config::default()
         .with_identity(identity)
+        .with_linger(LINGER)
         .with_limits(broker::backend_limits(broker::Config::default().max_message_size));
     let req = Req::new(config).map_err(|error| error.to_string())?;
     req.connect(endpoint).map_err(|error| error.to_string())?;

@@ -9,7 +9,7 @@
 //! A frame is its text, or `{"hex":"00ff"}` where it is not printable.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -143,7 +143,9 @@ impl Letters {
     }
 
     pub(crate) fn read(&self) -> io::Result<Found> {
-        read(&self.writer().path)
+        // Nobody waits for that who writes.
+        let path = self.writer().path.clone();
+        read(&path)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -166,22 +168,22 @@ impl Writer {
     fn open(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
         let mut file = opened.map_err(|error| trouble(path, error))?;
-        let mode = file.metadata()?.permissions().mode() & 0o777;
+        let wrong = |error| trouble(path, error);
+        let mode = file.metadata().map_err(wrong)?.permissions().mode() & 0o777;
         if mode & !MODE != 0 {
             let what = format!("others may read them (mode {mode:o}); `chmod 600` the file");
             return Err(trouble(path, what));
         }
-        if file.try_lock().is_err() {
-            return Err(trouble(path, "another queue that runs writes there"));
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(trouble(path, "another queue that runs writes there"));
+            }
+            Err(TryLockError::Error(error)) => return Err(wrong(error)),
         }
-        let last = last_number(&file).map_err(|error| trouble(path, error))?;
-        // What was cut off in the middle of a line does not spoil the next one.
-        let mut end = *b"\n";
-        if file.seek(SeekFrom::End(0))? > 0 {
-            file.seek(SeekFrom::End(-1))?;
-            file.read_exact(&mut end)?;
-        }
-        Ok(Self { path: path.to_owned(), file, last, torn: end != *b"\n" })
+        let last = last_number(&file).map_err(wrong)?;
+        let torn = is_torn(&mut file).map_err(wrong)?;
+        Ok(Self { path: path.to_owned(), file, last, torn })
     }
 
     fn add(&mut self, letter: &DeadLetter) -> io::Result<u64> {
@@ -221,6 +223,16 @@ impl Writer {
         self.torn = written.is_err();
         written.map_err(|error| trouble(&self.path, error))
     }
+}
+
+/// Whether the last line was cut off, which is not to spoil the next one.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    let mut end = *b"\n";
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut end)?;
+    }
+    Ok(end != *b"\n")
 }
 
 /// The highest number in a file.

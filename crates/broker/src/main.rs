@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod connections;
 mod dead_letters;
+mod descriptors;
 mod faults;
 mod history;
 mod http;

@@ -27,7 +27,9 @@ pub(crate) fn parse(text: &str) -> Option<Bytes> {
             b'x' => {
                 let (digits, behind) = rest.split_at_checked(2)?;
                 rest = behind;
-                u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?
+                let digits = std::str::from_utf8(digits).ok()?;
+                let is_number = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                u8::from_str_radix(digits, 16).ok().filter(|_| is_number)?
             }
             _ => return None,
         });
@@ -46,7 +48,7 @@ mod tests {
             assert_eq!(parse(&show(name)).unwrap(), name);
         }
         assert_eq!(parse("gr\u{fc}n").unwrap(), "gr\u{fc}n".as_bytes());
-        for wrong in ["\\", "\\x", "\\x0", "\\xzz", "\\q"] {
+        for wrong in ["\\", "\\x", "\\x0", "\\xzz", "\\x+f", "\\q"] {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
     }

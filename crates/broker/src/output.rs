@@ -15,6 +15,16 @@ pub(crate) fn say_all(text: &[u8]) {
     let _ = stdout().write_all(text);
 }
 
+/// What is wrong with how it was called, as it is.
+pub(crate) fn complain_all(text: &[u8]) {
+    let _ = stderr().write_all(text);
+}
+
+/// A line of many. Says whether anybody reads them.
+pub(crate) fn say_next(text: impl Display) -> bool {
+    writeln!(stdout(), "{text}").is_ok()
+}
+
 /// A line about what goes on.
 pub(crate) fn note(text: impl Display) {
     if log::has_started() {

@@ -15,6 +15,7 @@ pub(crate) fn hangup() -> io::Result<Signal> {
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
     has_come: bool,
     united_until: Option<Instant>,
 }
@@ -24,7 +25,13 @@ impl Signals {
     pub(crate) fn catch() -> io::Result<Self> {
         let interrupt = signal(SignalKind::interrupt())?;
         let terminate = signal(SignalKind::terminate())?;
-        Ok(Self { interrupt, terminate, has_come: false, united_until: None })
+        Ok(Self { interrupt, terminate, hangup: None, has_come: false, united_until: None })
+    }
+
+    /// A terminal that is gone asks for the same, unless that is ignored, as under `nohup`.
+    pub(crate) fn and_hangup(mut self) -> io::Result<Self> {
+        self.hangup = if ignores_hangup() { None } else { Some(hangup()?) };
+        Ok(self)
     }
 
     /// All that come within this time are one: the process before passes on those that it gets, and what goes to a terminal's or
@@ -39,6 +46,7 @@ impl Signals {
             tokio::select! {
                 _ = self.interrupt.recv() => {}
                 _ = self.terminate.recv() => {}
+                _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => {}
             }
             let is_united = self.united_until.is_some_and(|until| Instant::now() < until);
             if !std::mem::replace(&mut self.has_come, true) || !is_united {
@@ -46,4 +54,11 @@ impl Signals {
             }
         }
     }
+}
+
+/// Whether whoever has started this process wants that.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 == 1))
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 pub(super) fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "not an address and a port such as 127.0.0.1:5580")
 }
@@ -39,7 +41,8 @@ pub(super) fn parse_period(text: &str) -> Result<Duration, &'static str> {
 
 pub(super) fn parse_seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map_err(|_| "not a number of seconds such as 2 or 0.5")?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "not a length of time")
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| "not a length of time")?;
+    if time > LONGEST { Err("longer than a hundred years") } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::task::{JoinSet, LocalSet};
@@ -19,6 +20,7 @@ use zmtp::{Endpoint, Message, ReqError};
 use super::worker::{Job, ready};
 use crate::cli::Bench;
 use crate::client;
+use crate::descriptors;
 use crate::output::{note, say};
 use crate::signals::Signals;
 
@@ -65,6 +67,7 @@ pub(crate) async fn run(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
 
 async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
+    descriptors::raise_limit();
     let mut workers = JoinSet::new();
     if let Some(backend) = &options.backend {
         for _ in 0..options.workers {
@@ -82,13 +85,10 @@ async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
         last: start,
     }));
     let mut clients = JoinSet::new();
+    let body = Bytes::from(vec![b'x'; options.size]);
     for _ in 0..options.clients {
-        clients.spawn_local(ask(
-            load.clone(),
-            options.frontend.clone(),
-            options.size,
-            options.timeout,
-        ));
+        let (load, frontend) = (load.clone(), options.frontend.clone());
+        clients.spawn_local(ask(load, frontend, body.clone(), options.timeout));
     }
     let second = Duration::from_secs(1);
     let mut seconds = interval_at(start + second, second);
@@ -135,17 +135,20 @@ async fn work(backend: Endpoint) -> Result<(), String> {
 async fn ask(
     load: Rc<RefCell<Load>>,
     frontend: Endpoint,
-    size: usize,
+    body: Bytes,
     patience: Duration,
 ) -> Result<(), String> {
     let connect = || client::req(String::new(), &frontend);
-    let body = bytes::Bytes::from(vec![b'x'; size]);
     let mut req = connect()?;
     loop {
         let Some(due) = load.borrow_mut().next_due() else { break };
         sleep_until(due).await;
-        let reply = timeout(patience, req.request(Message::from(&body))).await;
-        match reply {
+        let left = patience.saturating_sub(due.elapsed());
+        if left.is_zero() {
+            load.borrow_mut().unanswered += 1;
+            continue;
+        }
+        match timeout(left, req.request(Message::from(&body))).await {
             Ok(Ok(_)) => load.borrow_mut().note_reply(due),
             Ok(Err(ReqError::PeerLost(_))) | Err(_) => {
                 load.borrow_mut().unanswered += 1;

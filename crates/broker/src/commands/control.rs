@@ -9,7 +9,7 @@ use hyper::Method;
 
 use crate::cli::{Controlled, OfWorker, Tap};
 use crate::http::Place;
-use crate::output::{note, say};
+use crate::output::{note, say, say_next};
 use crate::signals::Signals;
 
 /// For the next process to go on.
@@ -47,12 +47,14 @@ pub(crate) async fn tap(options: Tap) -> Result<ExitCode, Box<dyn Error>> {
             () = signals.next() => return Ok(ExitCode::SUCCESS),
         };
         if let Some(Ok(line)) = line {
-            say(line);
-            continue;
+            if say_next(line) {
+                continue;
+            }
+            return Ok(ExitCode::SUCCESS);
         }
-        // Another process may go on with the queue.
+        // Another process may go on with the queue, or this one again.
         reply = place.ask(Method::GET, &path).await.map_err(|_| "the queue has ended")?;
-        note("another process goes on with the queue");
+        note("the queue was upgraded and goes on");
     }
 }
 

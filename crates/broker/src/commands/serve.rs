@@ -15,7 +15,7 @@ use crate::commands::reload::Current;
 use crate::faults;
 use crate::log;
 use crate::output::{say, warn};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::systemd;
 
 use running::{End, Legacy, Running};
@@ -29,12 +29,16 @@ pub(crate) async fn run(
     settings: Vec<Setting>,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
+    // The options have just been read.
+    let _early = signals::hangup()?;
     successor::remember_program();
     let faults = faults::Shared::default();
     log::start(options.log, options.log_level, faults.clone());
     let mut ancestor = Ancestor::find()?;
     let mut legacy = match &mut ancestor {
-        Some(ancestor) => ancestor.inherit()?,
+        Some(ancestor) => ancestor.inherit().map_err(|error| {
+            format!("nothing was left to this process by the one before: {error}")
+        })?,
         None => Legacy::of(systemd::sockets()?),
     };
     let current = Current::new(options.policy(), settings);

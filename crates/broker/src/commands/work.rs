@@ -16,20 +16,22 @@ use zmtp::{Message, ReqError};
 use super::worker::{Job, ready, tell_of_connection};
 use crate::cli::{OnFailure, Work};
 use crate::client;
+use crate::descriptors;
 use crate::names;
 use crate::output::{note, warn};
 use crate::signals::Signals;
 
 mod process;
 
-use process::{Failure, answer};
+use process::answer;
 
 /// After a failure before the next request is taken; twice as long after each that follows.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
-    let mut signals = Signals::catch()?;
+    let mut signals = Signals::catch()?.and_hangup()?;
+    descriptors::raise_limit();
     if !is_there(program(&options)) {
         // A request would be in vain.
         return Err(format!("there is no program {}", program(&options).display()).into());
@@ -71,7 +73,11 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
         let failure = loop {
             let job = tokio::select! {
                 job = req.request(next) => job,
-                _ = stop.wait_for(|&stop| stop) => return Ok(()),
+                () = is_to_stop(&mut stop) => {
+                    // The reply before may still be on its way.
+                    req.close().await;
+                    return Ok(());
+                }
             };
             next = ready();
             let job = match job {
@@ -97,7 +103,7 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
             }
         };
         let (job, failure) = failure;
-        if let Failure::Start(_) = failure {
+        if failure.is_final() {
             return Err(format!("{} {failure}", program(&options).display()));
         }
         warn(format_args!(
@@ -114,10 +120,15 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
         monitor.abort();
         tokio::select! {
             () = sleep(pause) => {}
-            _ = stop.wait_for(|&stop| stop) => return Ok(()),
+            () = is_to_stop(&mut stop) => return Ok(()),
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
+}
+
+async fn is_to_stop(stop: &mut Receiver<bool>) {
+    // Without anybody to say so, all ends.
+    let _ = stop.wait_for(|&stop| stop).await;
 }
 
 fn program(options: &Work) -> &OsStr {

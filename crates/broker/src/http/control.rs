@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
 use zmtp::{Endpoint, Message};
 
 use super::{Answer, parameter, plain};
@@ -62,7 +63,7 @@ impl Control {
             (&Method::POST, "/upgrade") => self.upgrade().await,
             (&Method::POST, "/quarantine") => self.quarantine(uri).await,
             (&Method::POST, "/release") => self.release(uri).await,
-            (&Method::POST, "/resubmit") => Ok(self.resubmit(uri)),
+            (&Method::POST, "/resubmit") => Ok(self.resubmit(uri).await),
             _ => return None,
         };
         let ended = |Ended| plain(StatusCode::SERVICE_UNAVAILABLE, "the queue has ended");
@@ -111,7 +112,7 @@ impl Control {
     }
 
     /// Sends dead letters again, one after the other, until one brings no reply.
-    fn resubmit(&self, uri: &Uri) -> Answer {
+    async fn resubmit(&self, uri: &Uri) -> Answer {
         let Some(letters) = self.letters.clone() else {
             return plain(StatusCode::CONFLICT, "no dead letters are kept; `--dead-letters` does");
         };
@@ -119,10 +120,13 @@ impl Control {
             let text = "?number= is to be that of a dead letter, and ?timeout= a number of seconds";
             return plain(StatusCode::BAD_REQUEST, text);
         };
-        let chosen = letters.read().map_err(|error| error.to_string());
-        let chosen = match chosen.and_then(|found| found.choose(&numbers)) {
-            Ok(chosen) => chosen,
-            Err(error) => return plain(StatusCode::NOT_FOUND, error),
+        let file = letters.clone();
+        let choose = move || file.read().map_err(|error| error.to_string())?.choose(&numbers);
+        // The file may be long, and the queue is not to wait.
+        let chosen = match spawn_blocking(choose).await {
+            Ok(Ok(chosen)) => chosen,
+            Ok(Err(error)) => return plain(StatusCode::NOT_FOUND, error),
+            Err(error) => return plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         };
         if chosen.is_empty() {
             return plain(StatusCode::OK, "no request is left to be sent again");

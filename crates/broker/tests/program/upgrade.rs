@@ -251,7 +251,7 @@ fn a_tap_goes_on_with_the_next_process() {
     assert_eq!(program.error(), "INFO  messages of C are shown");
     assert!(tap.error().ends_with("Ctrl-C ends"));
     let _next = Next::upgrade(place.directory());
-    assert_eq!(tap.error(), "broker: another process goes on with the queue");
+    assert_eq!(tap.error(), "broker: the queue was upgraded and goes on");
     let _worker = Worker::start(&backend, "W", Duration::ZERO);
     assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
     assert!(tap.line().ends_with(" from client C: (empty) | x"));

@@ -3,13 +3,13 @@
 use std::os::fd::OwnedFd;
 
 use broker::{Builder, Config, Side};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zmtp::Endpoint;
 
 use super::telling::given_up;
 use crate::cli::Serve;
 use crate::connections::{self, Connections, Fate};
 use crate::dead_letters::Letters;
+use crate::descriptors;
 use crate::log;
 use crate::output::warn;
 use crate::systemd::Sockets;
@@ -24,7 +24,7 @@ pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Buil
     };
     let mut builder = Builder::from(Config {
         policy: options.policy(),
-        max_connections: max_connections(raise_descriptor_limit()),
+        max_connections: max_connections(descriptors::raise_limit()),
         frontend: unless(&sockets.frontend, &options.frontend),
         backend: unless(&sockets.backend, &options.backend),
         max_message_size: options.max_message_size,
@@ -57,15 +57,6 @@ pub(super) fn tell(
             tell_of_change(change);
         })
         .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
-}
-
-/// Each connection takes a descriptor, and the soft limit is often 1024 while the hard one is far
-/// above it. Returns the limit in force.
-fn raise_descriptor_limit() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let limit = if raised.is_ok() { maximum } else { current };
-    limit.unwrap_or(u64::MAX)
 }
 
 /// Half of the descriptors for each side, so that neither can starve the other.

@@ -23,19 +23,16 @@ pub(super) struct Doors {
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     pub(crate) http: Option<TcpListener>,
-    /// systemd has made that, so no option is needed for it.
-    pub(crate) http_is_given: bool,
     pub(crate) control: Option<UnixListener>,
 }
 
 impl Doors {
     /// Opens those that are wanted, where the process before had them if there was one.
     pub(super) async fn open(options: &Serve, listeners: Listeners) -> io::Result<Self> {
-        let http = match (options.http, listeners.http) {
-            // systemd listens without an option for it.
-            (Some(_), Some(listener)) => Some(listener),
-            (None, Some(listener)) => Some(listener).filter(|_| listeners.http_is_given),
-            (Some(address), None) => {
+        let http = match (listeners.http, options.http) {
+            // systemd listens without an option for it, and one that is there stays.
+            (Some(listener), _) => Some(listener),
+            (None, Some(address)) => {
                 let listener = TcpListener::bind(address).map_err(|error| {
                     io::Error::new(error.kind(), format!("cannot serve HTTP at {address}: {error}"))
                 })?;
@@ -43,15 +40,12 @@ impl Doors {
             }
             (None, None) => None,
         };
-        let (mut file, mut control) = (None, None);
-        if let Some(path) = &options.control {
-            control = listeners.control;
-            if control.is_none() {
-                control = Some(bind_owned(path).await?);
-                file = Some(SocketFile::of(path)?);
-            }
+        let (mut file, mut control) = (None, listeners.control);
+        if let (None, Some(path)) = (&control, &options.control) {
+            control = Some(bind_owned(path).await?);
+            file = Some(SocketFile::of(path)?);
         }
-        let listeners = Listeners { http, http_is_given: listeners.http_is_given, control };
+        let listeners = Listeners { http, control };
         Ok(Self { listeners, file, servers: JoinSet::new() })
     }
 

@@ -46,7 +46,7 @@ impl Legacy {
     /// What systemd has passed on.
     pub(super) fn of(mut sockets: Sockets) -> Self {
         let http = sockets.http.take();
-        let listeners = Listeners { http_is_given: http.is_some(), http, control: None };
+        let listeners = Listeners { http, control: None };
         Self { sockets, listeners, ..Self::default() }
     }
 }
@@ -269,14 +269,15 @@ impl Running {
 
 /// Where it listens: where the process before did, whatever the options are, which is told of.
 fn listens_still(before: &[(String, String)], now: Vec<(String, String)>) -> Vec<(String, String)> {
-    let listens = |(name, is): (String, String)| {
-        let was = before.iter().find(|(other, _)| *other == name).map(|(_, was)| was.clone());
-        if let Some(was) = was.as_ref().filter(|was| **was != is) {
-            warn(reload::stays(&name, was, &is));
+    for (name, was) in before {
+        let is =
+            now.iter().find(|(other, _)| other == name).map_or("not set", |(_, is)| is.as_str());
+        if was != is {
+            warn(reload::stays(name, was, is));
         }
-        (name, was.unwrap_or(is))
-    };
-    now.into_iter().map(listens).collect()
+    }
+    let is_new = |(name, _): &(String, String)| before.iter().all(|(other, _)| other != name);
+    before.iter().cloned().chain(now.into_iter().filter(is_new)).collect()
 }
 
 /// What is wanted of the queue next. A signal is the same as to be told to drain.

@@ -39,7 +39,6 @@ const TAKEN: u8 = b'T';
 
 /// In front of what is not of the broker itself.
 const HTTP: &[u8] = b"http";
-const GIVEN_HTTP: &[u8] = b"http of systemd";
 const CONTROL: &[u8] = b"control";
 const ADDRESS: &[u8] = b"address";
 const JOURNAL: &[u8] = b"journal";
@@ -56,7 +55,21 @@ static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
 
 /// To be called before the program can be replaced.
 pub(super) fn remember_program() {
-    PROGRAM.get_or_init(|| env::current_exe().ok());
+    PROGRAM.get_or_init(|| as_called().or_else(|| env::current_exe().ok()));
+}
+
+/// The path under which this program was started: a link to it may lead to another one by then.
+fn as_called() -> Option<PathBuf> {
+    let name = PathBuf::from(env::args_os().next()?);
+    let candidates = if name.components().count() > 1 {
+        vec![std::path::absolute(name).ok()?]
+    } else {
+        let paths = env::var_os("PATH")?;
+        env::split_paths(&paths).map(|directory| directory.join(&name)).collect()
+    };
+    let this = env::current_exe().ok()?;
+    let is_this = |path: &PathBuf| path.canonicalize().is_ok_and(|path| path == this);
+    candidates.into_iter().find(is_this)
 }
 
 /// The next process, which is sound. It is killed if this is dropped before it goes on: two at once would share what is
@@ -162,10 +175,9 @@ impl Successor {
     }
 
     fn pass_on(&mut self, legacy: &Legacy) -> io::Result<()> {
-        let Listeners { http, http_is_given, control } = &legacy.listeners;
+        let Listeners { http, control } = &legacy.listeners;
         if let Some(http) = http {
-            let kind = if *http_is_given { GIVEN_HTTP } else { HTTP };
-            send(&self.stream, kind, Some(http.as_fd()))?;
+            send(&self.stream, HTTP, Some(http.as_fd()))?;
         }
         if let Some(control) = control {
             send(&self.stream, CONTROL, Some(control.as_fd()))?;
@@ -208,9 +220,8 @@ impl Ancestor {
         let mut legacy = Legacy::default();
         loop {
             match receive(&self.0)? {
-                Some((kind, Some(socket))) if [HTTP, GIVEN_HTTP].contains(&&*kind) => {
+                Some((kind, Some(socket))) if kind == HTTP => {
                     legacy.listeners.http = Some(socket.into());
-                    legacy.listeners.http_is_given = kind == GIVEN_HTTP;
                 }
                 Some((kind, Some(socket))) if kind == CONTROL => {
                     legacy.listeners.control = Some(socket.into());

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -23,12 +24,21 @@ const CLIENT: &str = "BROKER_REQUEST_FROM";
 /// Why there is no reply.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The program cannot be started, now or ever.
     Start(io::Error),
     Io(io::Error),
     Exit(ExitStatus),
     TooLate(Duration),
     TooLarge(usize),
+}
+
+impl Failure {
+    /// Whether it will be the same for each request.
+    pub(super) fn is_final(&self) -> bool {
+        use io::ErrorKind::{NotFound, PermissionDenied};
+        let Self::Start(error) = self else { return false };
+        let is_no_program = error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error());
+        is_no_program || [NotFound, PermissionDenied].contains(&error.kind())
+    }
 }
 
 impl fmt::Display for Failure {
