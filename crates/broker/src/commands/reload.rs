@@ -11,6 +11,9 @@ use crate::output::{note, warn};
 /// An upgrade follows none of them where there was one before.
 const ADDRESSES: [&str; 4] = ["frontend", "backend", "http", "control"];
 
+/// What is said of an option that has no value.
+pub(super) const NOT_SET: &str = "not set";
+
 /// What the options are now. All of them are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Current(Arc<Mutex<(Policy, Vec<Setting>)>>);
@@ -88,9 +91,10 @@ fn changes(old: &[Setting], new: &[Setting]) -> Vec<String> {
 
 /// What is said of an option that is not followed.
 pub(super) fn stays(name: &str, was: &str, is: &str) -> String {
-    format!("{name} is {was} until the next start, and not {is}")
+    let is = if is == NOT_SET { is } else { &format!("not {is}") };
+    format!("{name} is {was} until the next start, and {is}")
 }
 
 fn text(values: &[String]) -> String {
-    if values.is_empty() { "not set".to_owned() } else { values.join(", ") }
+    if values.is_empty() { NOT_SET.to_owned() } else { values.join(", ") }
 }

@@ -32,6 +32,18 @@ fn each_request_that_is_due_is_sent_and_its_time_told() {
 }
 
 #[test]
+fn what_is_due_and_cannot_be_sent_in_time_is_not_answered() {
+    let place = Place::new();
+    let args = ["bench", "--frontend", "ipc://nobody", "--clients", "2", "--rate", "1000"];
+    let times = ["--seconds", "1", "--timeout", "1", "--json"];
+    let output = run(place.directory(), &[&args[..], &times].concat());
+    assert!(!output.status.success(), "{output:?}");
+    // One client after the other would take eight minutes for all of them.
+    let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&outcome["answered"], &outcome["unanswered"]), (&0.into(), &1000.into()));
+}
+
+#[test]
 fn clients_that_ask_as_fast_as_they_can_are_shown_in_words() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);

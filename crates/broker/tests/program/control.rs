@@ -1,12 +1,13 @@
 //! What the owner of a queue tells it to do, over its control socket.
 
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 use std::time::Instant;
 
 use interop::{PATIENCE, Place, socket};
 use serde_json::Value;
 
-use crate::support::{Program, run, text};
+use crate::support::{Program, command, run, text};
 
 /// A queue that can be told what to do, its frontend and its backend.
 fn serve(place: &Place) -> (Program, [String; 2]) {
@@ -157,6 +158,21 @@ fn a_tap_shows_the_frames_of_a_client_and_a_worker_as_they_pass_with_long_ones_c
     for tap in taps {
         assert_eq!(tap.error(), "broker: the queue has ended");
     }
+}
+
+#[test]
+fn a_tap_that_nobody_reads_ends() {
+    let place = Place::new();
+    let (program, [frontend, _]) = serve(&place);
+    let mut tap = command(place.directory(), &["tap", "--peer", "C"]);
+    let mut tap = tap.stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(program.error(), "INFO  messages of C are shown");
+    drop(tap.stdout.take());
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::DEALER, "C");
+    client.connect(&frontend).unwrap();
+    client.send_multipart(["", "x"], 0).unwrap();
+    assert!(tap.wait().unwrap().success());
 }
 
 #[test]

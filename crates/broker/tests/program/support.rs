@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -31,17 +30,12 @@ impl Program {
         Self::spawn(command(directory, args).envs(environment.iter().copied()))
     }
 
-    /// In a process group of its own, as a shell starts it.
-    pub(crate) fn start_in_a_group(directory: &Path, args: &[&str]) -> Self {
-        Self::spawn(command(directory, args).process_group(0))
-    }
-
     /// One whose standard input and standard error are these.
     pub(crate) fn spawn_with(command: &mut Command, input: OwnedFd, error: OwnedFd) -> Self {
         Self::spawn(command.stdin(input).stderr(error))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = read_lines(child.stdout.take().unwrap());
         let errors = child.stderr.take().map(read_lines);
@@ -114,8 +108,14 @@ impl Drop for Program {
     }
 }
 
-fn command(directory: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_broker"));
+/// The program, to be started.
+pub(crate) fn command(directory: &Path, args: &[&str]) -> Command {
+    command_of(Path::new(env!("CARGO_BIN_EXE_broker")), directory, args)
+}
+
+/// The program at a path of its own.
+pub(crate) fn command_of(program: &Path, directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(args).current_dir(directory).stderr(Stdio::piped());
     command
 }

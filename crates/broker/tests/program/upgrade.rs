@@ -1,7 +1,8 @@
 //! A queue with which another process goes on, while libzmq peers are at work.
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::net::TcpStream;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread::JoinHandle;
@@ -11,7 +12,7 @@ use interop::{PATIENCE, Place, Worker, request, socket};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
-use crate::support::{Program, run, text};
+use crate::support::{Program, ask_over, command_of, run, text};
 
 /// A process that goes on after the one that has started it.
 struct Next(Pid);
@@ -263,7 +264,10 @@ fn addresses_that_the_options_change_stay_as_they_are_which_is_told_of() {
     let place = Place::new();
     let config = place.directory().join("config");
     std::fs::write(&config, "http = \"127.0.0.1:0\"\n").unwrap();
-    let (program, _) = Program::serve_at(&place, &["--control", "--config", "config"]);
+    let endpoints = ["--frontend", "ipc://f", "--backend", "ipc://b"];
+    let options = [&endpoints[..], &["--control", "--config", "config"]].concat();
+    let (program, doors) = Program::serve(place.directory(), &options);
+    let http = doors.iter().find_map(|door| door.strip_prefix("http://")).unwrap();
     std::fs::write(&config, "http = \"127.0.0.1:1\"\n").unwrap();
     let mut nexts = Vec::new();
     for _ in 0..2 {
@@ -271,6 +275,34 @@ fn addresses_that_the_options_change_stay_as_they_are_which_is_told_of() {
         let told = "WARN  http is 127.0.0.1:0 until the next start, and not 127.0.0.1:1";
         assert!(std::iter::repeat_with(|| program.error()).take(20).any(|line| line == told));
     }
+    std::fs::write(&config, "").unwrap();
+    let _last = Next::upgrade(place.directory());
+    let told = "WARN  http is 127.0.0.1:0 until the next start, and not set";
+    assert!(std::iter::repeat_with(|| program.error()).take(20).any(|line| line == told));
+    assert_eq!(ask_over(TcpStream::connect(http).unwrap(), "GET /healthz", "localhost").0, 200);
+}
+
+#[test]
+fn the_program_to_which_a_link_leads_by_then_goes_on() {
+    let place = Place::new();
+    let directory = place.directory();
+    let link = directory.join("current");
+    symlink(env!("CARGO_BIN_EXE_broker"), &link).unwrap();
+    let args = ["serve", "--frontend", "ipc://f", "--backend", "ipc://b", "--control"];
+    let program = Program::spawn(&mut command_of(&link, directory, &args));
+    program.endpoints();
+    let next = directory.join("next");
+    std::fs::write(&next, "#!/bin/sh\ntouch started\n").unwrap();
+    std::fs::set_permissions(&next, Permissions::from_mode(0o700)).unwrap();
+    std::fs::remove_file(&link).unwrap();
+    symlink("next", &link).unwrap();
+    let output = run(directory, &["upgrade"]);
+    let said = text(&output.stderr);
+    assert!(said.contains("the next process did not start, and nothing has changed"), "{said}");
+    assert!(directory.join("started").exists());
+    std::fs::remove_file(&link).unwrap();
+    symlink(env!("CARGO_BIN_EXE_broker"), &link).unwrap();
+    let _next = Next::upgrade(directory);
 }
 
 #[test]

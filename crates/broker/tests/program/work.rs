@@ -1,11 +1,15 @@
 //! Any program as a worker.
 
+use std::io::Read;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::mpsc::channel;
 
 use interop::{Place, request, socket};
 use rustix::process::Signal;
 
-use crate::support::{Program, run, text};
+use crate::support::{Program, command, run, text};
 
 fn work(place: &Place, backend: &str, options: &[&str], script: &str) -> Program {
     let args = [&["work", "--connect", backend], options, &["--", "sh", "-c", script]].concat();
@@ -131,7 +135,8 @@ fn a_signal_to_all_in_a_terminal_lets_it_finish() {
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
     let script = "touch begun; while ! [ -e end ]; do sleep 0.01; done; echo finished";
     let args = ["work", "--connect", &backend, "--", "sh", "-c", script];
-    let work = Program::start_in_a_group(place.directory(), &args);
+    // As a shell starts it.
+    let work = Program::spawn(command(place.directory(), &args).process_group(0));
     assert!(work.error().contains(" is ready"));
     let context = zmq::Context::new();
     let client = socket(&context, zmq::REQ, "C");
@@ -143,6 +148,60 @@ fn a_signal_to_all_in_a_terminal_lets_it_finish() {
     std::fs::write(place.directory().join("end"), "").unwrap();
     assert_eq!(client.recv_string(0).unwrap().unwrap(), "finished");
     assert!(work.wait().success());
+}
+
+#[test]
+fn a_reply_that_is_on_its_way_gets_through_when_it_is_stopped() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    // What the worker sends is held up in the middle of the reply.
+    let way = place.directory().join("way");
+    let listener = UnixListener::bind(&way).unwrap();
+    let (go_on, goes_on) = channel::<()>();
+    let (begin, has_begun) = channel::<()>();
+    let far = backend.strip_prefix("ipc://").unwrap().to_owned();
+    std::thread::spawn(move || {
+        let (mut near, _) = listener.accept().unwrap();
+        let mut far = UnixStream::connect(far).unwrap();
+        let (mut from, mut to) = (far.try_clone().unwrap(), near.try_clone().unwrap());
+        std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+        std::io::copy(&mut Read::by_ref(&mut near).take(1 << 20), &mut far).unwrap();
+        begin.send(()).unwrap();
+        goes_on.recv().unwrap();
+        std::io::copy(&mut near, &mut far).unwrap();
+    });
+    let script = "head -c 8388608 /dev/zero | tr '\\0' x";
+    let work = work(&place, &format!("ipc://{}", way.display()), &[], script);
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("x", 0).unwrap();
+    has_begun.recv().unwrap();
+    work.signal(Signal::TERM);
+    assert!(work.error().starts_with("broker: stopping once the requests at hand are answered"));
+    go_on.send(()).unwrap();
+    assert_eq!(client.recv_bytes(0).unwrap().len(), 8 << 20);
+    assert!(work.wait().success());
+}
+
+#[test]
+fn a_terminal_that_is_gone_stops_it_unless_it_is_to_go_on_without() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let stopped = work(&place, &backend, &[], "cat");
+    stopped.signal(Signal::HUP);
+    assert!(stopped.error().starts_with("broker: stopping"));
+    assert!(stopped.wait().success());
+    let broker = env!("CARGO_BIN_EXE_broker");
+    let script = format!("trap '' HUP; exec {broker} work --connect {backend} -- cat");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).stderr(std::process::Stdio::piped());
+    let work = Program::spawn(&mut shell);
+    assert!(work.error().contains(" is ready"));
+    work.signal(Signal::HUP);
+    assert_eq!(ask(&frontend, "this"), "this");
+    work.signal(Signal::TERM);
+    assert!(work.error().starts_with("broker: stopping"));
 }
 
 #[test]

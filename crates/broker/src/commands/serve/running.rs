@@ -270,8 +270,10 @@ impl Running {
 /// Where it listens: where the process before did, whatever the options are, which is told of.
 fn listens_still(before: &[(String, String)], now: Vec<(String, String)>) -> Vec<(String, String)> {
     for (name, was) in before {
-        let is =
-            now.iter().find(|(other, _)| other == name).map_or("not set", |(_, is)| is.as_str());
+        let is = now
+            .iter()
+            .find(|(other, _)| other == name)
+            .map_or(reload::NOT_SET, |(_, is)| is.as_str());
         if was != is {
             warn(reload::stays(name, was, is));
         }

@@ -135,3 +135,19 @@ impl Drop for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_may_be_started_later_is_no_end() {
+        let start = |error: Errno| Failure::Start(error.into());
+        for error in [Errno::NOENT, Errno::ACCESS, Errno::NOEXEC] {
+            assert!(start(error).is_final(), "{error}");
+        }
+        for error in [Errno::TXTBSY, Errno::MFILE, Errno::AGAIN, Errno::NOMEM] {
+            assert!(!start(error).is_final(), "{error}");
+        }
+    }
+}
