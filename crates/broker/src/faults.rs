@@ -1,15 +1,15 @@
 //! What was last not as it should be, in the words of the log, for the page.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+
+use crate::log::Sentence;
 
 /// How many are kept.
 const FAULTS: usize = 50;
@@ -38,24 +38,14 @@ pub(crate) struct Keep(pub(crate) Shared);
 
 impl<S: Subscriber> Layer<S> for Keep {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut sentence = Sentence(String::new());
+        let mut sentence = Sentence::to(String::new());
         event.record(&mut sentence);
         let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-        let what = sentence.0.chars().take(LENGTH).collect();
+        let what = sentence.writer.chars().take(LENGTH).collect();
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if faults.len() == FAULTS {
             faults.pop_front();
         }
         faults.push_back(Fault { at, what });
-    }
-}
-
-struct Sentence(String);
-
-impl Visit for Sentence {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            self.0 = format!("{value:?}");
-        }
     }
 }

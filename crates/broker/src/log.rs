@@ -172,7 +172,7 @@ where
         } else {
             write!(writer, "{time} {level:<5} ")?;
         }
-        let mut sentence = Sentence { writer, result: Ok(()) };
+        let mut sentence = Sentence::to(writer);
         event.record(&mut sentence);
         sentence.result?;
         sentence.writer.write_char('\n')
@@ -189,12 +189,19 @@ fn colour(level: Level) -> u8 {
     }
 }
 
-struct Sentence<'a> {
-    writer: Writer<'a>,
+/// What an event says, without its fields.
+pub(crate) struct Sentence<W> {
+    pub(crate) writer: W,
     result: fmt::Result,
 }
 
-impl Visit for Sentence<'_> {
+impl<W> Sentence<W> {
+    pub(crate) fn to(writer: W) -> Self {
+        Self { writer, result: Ok(()) }
+    }
+}
+
+impl<W: fmt::Write> Visit for Sentence<W> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.result = write!(self.writer, "{value:?}");

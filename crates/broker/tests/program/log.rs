@@ -136,21 +136,17 @@ fn a_client_that_wants_another_security_mechanism_is_told_of() {
 }
 
 #[test]
-fn a_flood_of_faults_is_a_line_and_another_fault_has_their_number() {
+fn a_flood_of_faults_of_one_peer_is_a_line_and_hides_no_other() {
     let directory = directory();
     let args = [&ANYWHERE[..], &["--max-waiting", "100000"]].concat();
     let (program, endpoints) = Program::serve(directory.path(), &args);
     let context = zmq::Context::new();
     let client = socket(&context, zmq::DEALER, "D");
     client.connect(&endpoints[0]).unwrap();
-    // More than a second of them.
-    let start = std::time::Instant::now();
-    while start.elapsed() < std::time::Duration::from_millis(2500) {
+    for _ in 0..1000 {
         client.send("no empty frame", 0).unwrap();
-        std::thread::sleep(std::time::Duration::from_micros(200));
     }
     assert!(program.error().contains("client D at"));
-    // That of another one is the first of its second.
     let another = socket(&context, zmq::DEALER, "E");
     another.connect(&endpoints[0]).unwrap();
     another.send("no empty frame", 0).unwrap();
