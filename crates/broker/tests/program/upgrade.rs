@@ -1,10 +1,12 @@
 //! A queue with which another process goes on, while libzmq peers are at work.
 
 use std::fs::Permissions;
+use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +14,7 @@ use interop::{PATIENCE, Place, Worker, request, socket};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 
-use crate::support::{Program, ask_over, command_of, run, text};
+use crate::support::{Program, ask_over, command, command_of, run, text};
 
 /// A process that goes on after the one that has started it.
 struct Next(Pid);
@@ -283,6 +285,27 @@ fn addresses_that_the_options_change_stay_as_they_are_which_is_told_of() {
 }
 
 #[test]
+fn a_program_that_is_still_starting_ends_with_a_queue_that_is_told_to() {
+    let place = Place::new();
+    let directory = place.directory();
+    let (link, pipe) = (directory.join("current"), directory.join("pipe"));
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    symlink(env!("CARGO_BIN_EXE_broker"), &link).unwrap();
+    let args = ["serve", "--frontend", "ipc://f", "--backend", "ipc://b", "--control"];
+    let program = Program::spawn(&mut command_of(&link, directory, &args));
+    program.endpoints();
+    std::fs::remove_file(&link).unwrap();
+    std::fs::write(&link, "#!/bin/sh\nexec sleep 1000 > pipe\n").unwrap();
+    std::fs::set_permissions(&link, Permissions::from_mode(0o700)).unwrap();
+    let mut upgrade = command(directory, &["upgrade"]).spawn().unwrap();
+    let mut started = std::fs::File::open(&pipe).unwrap();
+    program.signal(Signal::TERM);
+    assert!(program.wait().success());
+    assert_eq!(started.read(&mut [0]).unwrap(), 0, "nobody has it open for writing any more");
+    assert!(!upgrade.wait().unwrap().success());
+}
+
+#[test]
 fn the_program_to_which_a_link_leads_by_then_goes_on() {
     let place = Place::new();
     let directory = place.directory();
@@ -328,7 +351,7 @@ fn an_upgrade_leaves_no_journal_behind() {
 fn as_many_connections_as_there_may_be_go_on() {
     let place = Place::new();
     let script = r#"ulimit -n 200; exec "$0" serve --control"#;
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     command.args(["-c", script, env!("CARGO_BIN_EXE_broker")]).current_dir(place.directory());
     let null = || std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
     let program = Program::spawn_with(&mut command, null().into(), null().into());

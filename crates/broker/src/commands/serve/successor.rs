@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 use broker::Handover;
 use bytes::Bytes;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::doors::Listeners;
 use super::running::Legacy;
@@ -100,10 +103,13 @@ pub(super) fn terminate(process: u32) {
 
 impl Successor {
     /// Starts it with the same options. The queue goes on meanwhile.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is done, the process is killed.
     pub(super) async fn start() -> Result<Self, String> {
-        let started = tokio::task::spawn_blocking(|| Self::spawn()?.wait_until_sound());
-        let started = started.await.map_err(|error| error.to_string())?;
-        started.map_err(|error| {
+        let sound = async { Self::spawn()?.wait_until_sound().await };
+        sound.await.map_err(|error| {
             format!("the next process did not start, and nothing has changed: {error}")
         })
     }
@@ -127,15 +133,32 @@ impl Successor {
         Ok(Self { child, stream, goes_on: false })
     }
 
-    fn wait_until_sound(mut self) -> io::Result<Self> {
-        self.wait_for(SOUND)?;
-        Ok(self)
+    async fn wait_until_sound(mut self) -> io::Result<Self> {
+        let heard = self.hear().await;
+        // It may wait for the last words.
+        let checked = spawn_blocking(move || self.check(heard, SOUND).map(|()| self));
+        checked.await.map_err(io::Error::other)?
+    }
+
+    /// What it says first.
+    async fn hear(&self) -> io::Result<u8> {
+        // To be without blocking is a matter of both.
+        self.stream.set_nonblocking(true)?;
+        let mut stream = tokio::net::UnixStream::from_std(self.stream.try_clone()?)?;
+        let heard = timeout(PATIENCE, stream.read_u8()).await;
+        self.stream.set_nonblocking(false)?;
+        heard.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
     }
 
     fn wait_for(&mut self, expected: u8) -> io::Result<()> {
         let mut said = [0];
-        match self.stream.read_exact(&mut said) {
-            Ok(()) if said == [expected] => Ok(()),
+        let heard = self.stream.read_exact(&mut said).map(|()| said[0]);
+        self.check(heard, expected)
+    }
+
+    fn check(&mut self, heard: io::Result<u8>, expected: u8) -> io::Result<()> {
+        match heard {
+            Ok(said) if said == expected => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let seconds = PATIENCE.as_secs();
                 Err(io::Error::other(format!("it gave no sign of life within {seconds} s")))
