@@ -196,6 +196,11 @@ impl Journal {
         Ok(())
     }
 
+    /// It is not long before it has grown by as much again.
+    pub(crate) fn put_off(&mut self) {
+        self.begun_with = self.size;
+    }
+
     /// Puts what is [prepared](Self::prepare) in its place.
     pub(crate) fn switch(&mut self) -> Result<(), JournalError> {
         let Some((file, size)) = self.next.take() else { return Ok(()) };

@@ -128,6 +128,15 @@ fn a_journal_that_has_grown_long_is_begun_anew_with_what_is_left() {
         written += 1;
     }
     assert_eq!(written, LONG >> 20);
+    // It goes on as it is where it cannot be.
+    let new = directory.path().join("journal.new");
+    std::fs::create_dir(&new).unwrap();
+    assert!(journal.prepare(&[]).is_err() && journal.is_long());
+    journal.put_off();
+    assert!(!journal.is_long());
+    journal.add(&asked(written, "C", &body));
+    journal.write().unwrap();
+    std::fs::remove_dir(&new).unwrap();
     let left = [asked(written, "C", b"left"), handed_out(written, "W")];
     journal.begin_anew(&left).unwrap();
     journal.add(&asked(written + 1, "D", b"more"));

@@ -73,11 +73,17 @@ impl Broker {
         }
     }
 
-    /// A journal that has grown long is begun anew.
+    /// A journal that has grown long is begun anew. One that cannot be is as good as it was.
     #[cold]
     pub(super) fn shorten_journal(&mut self) -> Result<(), Failure> {
-        let is_long = self.journal.as_ref().is_some_and(Journal::is_long);
-        if is_long { Ok(self.begin_journal_anew()?) } else { Ok(()) }
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        if journal.is_long() {
+            match journal.prepare(&self.queue.snapshot()) {
+                Ok(()) => journal.switch()?,
+                Err(_) => journal.put_off(),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn begin_journal_anew(&mut self) -> Result<(), JournalError> {
