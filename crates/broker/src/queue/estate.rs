@@ -218,7 +218,7 @@ impl Queue {
         Estate {
             number: self.number,
             clients: self.clients.all().collect(),
-            away: self.workers.away().cloned().collect(),
+            away: self.workers.away(),
             held: self.held(),
             waiting: self.clients.requests().filter(is_wanted).map(&pending).collect(),
             workers: self.workers.bequeath(self.now, |it| is_wanted(&it).then(|| pending(it))),

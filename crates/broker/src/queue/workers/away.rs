@@ -1,7 +1,7 @@
 //! Workers whose connection failed while they were idle. A REQ connects again and stays silent, for it has said that it is
 //! ready.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use zmtp::PeerId;
@@ -10,11 +10,14 @@ use super::super::request::is_made_up;
 use super::{State, Workers};
 
 /// How many are remembered.
-const MOST: usize = 1024;
+const MOST: usize = 16_384;
 
-/// What they are called, the last to go last.
+/// What they are called, each with a number that is higher for those that have failed later.
 #[derive(Debug, Default)]
-pub(super) struct Away(VecDeque<Bytes>);
+pub(super) struct Away {
+    names: BTreeMap<Bytes, u64>,
+    last: u64,
+}
 
 impl Workers {
     /// The connection of a worker has failed, which is not the end of the worker.
@@ -27,20 +30,40 @@ impl Workers {
     }
 
     pub(in crate::queue) fn remember(&mut self, name: Bytes) {
-        self.is_back(&name);
-        if self.away.0.len() == MOST {
-            self.away.0.pop_front();
+        let Away { names, last } = &mut self.away;
+        *last += 1;
+        names.insert(name, *last);
+        if names.len() > MOST
+            && let Some(first) = names.iter().min_by_key(|&(_, number)| number)
+        {
+            let first = first.0.clone();
+            names.remove(&first);
         }
-        self.away.0.push_back(name);
     }
 
     /// Whether a worker of this name was idle when its connection failed. It is not asked again.
     pub(in crate::queue) fn is_back(&mut self, name: &Bytes) -> bool {
-        let place = self.away.0.iter().position(|away| away == name);
-        place.and_then(|place| self.away.0.remove(place)).is_some()
+        self.away.names.remove(name).is_some()
     }
 
-    pub(in crate::queue) fn away(&self) -> impl Iterator<Item = &Bytes> {
-        self.away.0.iter()
+    /// All of them, the last to fail last.
+    pub(in crate::queue) fn away(&self) -> Vec<Bytes> {
+        let mut names: Vec<_> = self.away.names.iter().collect();
+        names.sort_by_key(|&(_, number)| number);
+        names.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_so_many_are_remembered() {
+        let mut workers = Workers::default();
+        let name = |i: usize| Bytes::from(format!("W{i}"));
+        (0..=MOST).for_each(|i| workers.remember(name(i)));
+        assert_eq!([0, 1, 1, MOST].map(|i| workers.is_back(&name(i))), [false, true, false, true]);
+        assert_eq!(workers.away().first(), Some(&name(2)));
     }
 }
