@@ -1,9 +1,10 @@
 //! Any program as a worker.
 
 use std::io::Read;
+use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
 
 use interop::{Place, request, socket};
@@ -169,6 +170,7 @@ fn a_reply_that_is_on_its_way_gets_through_when_it_is_stopped() {
         begin.send(()).unwrap();
         goes_on.recv().unwrap();
         std::io::copy(&mut near, &mut far).unwrap();
+        far.shutdown(Shutdown::Write).unwrap();
     });
     let script = "head -c 8388608 /dev/zero | tr '\\0' x";
     let work = work(&place, &format!("ipc://{}", way.display()), &[], script);
@@ -188,17 +190,18 @@ fn a_reply_that_is_on_its_way_gets_through_when_it_is_stopped() {
 fn a_terminal_that_is_gone_stops_it_unless_it_is_to_go_on_without() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
-    let stopped = work(&place, &backend, &[], "cat");
-    stopped.signal(Signal::HUP);
+    // Whoever runs this may ignore it.
+    let work = |how| {
+        let args = [how, env!("CARGO_BIN_EXE_broker"), "work", "--connect", &backend, "--", "cat"];
+        let work = Program::spawn(Command::new("env").args(args).stderr(Stdio::piped()));
+        assert!(work.error().contains(" is ready"));
+        work.signal(Signal::HUP);
+        work
+    };
+    let stopped = work("--default-signal=HUP");
     assert!(stopped.error().starts_with("broker: stopping"));
     assert!(stopped.wait().success());
-    let broker = env!("CARGO_BIN_EXE_broker");
-    let script = format!("trap '' HUP; exec {broker} work --connect {backend} -- cat");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &script]).stderr(std::process::Stdio::piped());
-    let work = Program::spawn(&mut shell);
-    assert!(work.error().contains(" is ready"));
-    work.signal(Signal::HUP);
+    let work = work("--ignore-signal=HUP");
     assert_eq!(ask(&frontend, "this"), "this");
     work.signal(Signal::TERM);
     assert!(work.error().starts_with("broker: stopping"));
