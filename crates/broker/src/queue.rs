@@ -262,6 +262,7 @@ impl Queue {
             LeaveReason::Io(std::io::ErrorKind::ConnectionReset) | LeaveReason::WriteTimeout => {
                 Cause::NotRead
             }
+            LeaveReason::Replaced => Cause::Replaced,
             _ => Cause::Left,
         };
         // A process that ends closes its connections.
@@ -271,8 +272,10 @@ impl Queue {
         let assigned = self.lose_assigned(worker, cause);
         let left = self.workers.leave(worker);
         let number = left.as_ref().map(|(_, request)| request.number).or(assigned);
-        if let Some((name, request)) = left {
-            self.lose_with(name, request, cause);
+        match left {
+            Some((_, request)) if self.take_back(worker) => self.requeue(request),
+            Some((name, request)) => self.lose_with(name, request, cause),
+            None => {}
         }
         self.dispatch();
         number

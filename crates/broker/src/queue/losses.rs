@@ -69,6 +69,14 @@ impl Queue {
         }
     }
 
+    /// Whether a worker was still to be sent what it was given, which it is not any more: several that leave at once do not pass a
+    /// request from one to the other.
+    pub(super) fn take_back(&mut self, worker: PeerId) -> bool {
+        let is_it = |action: &Action| matches!(action, Action::Dispatch(to, _) if *to == worker);
+        let place = self.actions.iter().position(is_it);
+        place.and_then(|place| self.actions.remove(place)).is_some()
+    }
+
     /// A request that no worker has seen, as far as is known, is put in line again. That is no attempt.
     #[cold]
     pub(super) fn requeue(&mut self, request: Request) {

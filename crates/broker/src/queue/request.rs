@@ -105,12 +105,14 @@ pub enum Cause {
     WrongReply,
     /// The worker took too long.
     LeaseOver,
+    /// Another connection took the worker's name over.
+    Replaced,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Left, Self::NotRead, Self::Ready, Self::WrongReply, Self::LeaseOver];
+    pub const ALL: [Self; 6] =
+        [Self::Left, Self::NotRead, Self::Ready, Self::WrongReply, Self::LeaseOver, Self::Replaced];
 
     /// In a word, for programs.
     #[must_use]
@@ -121,6 +123,7 @@ impl Cause {
             Self::Ready => "ready",
             Self::WrongReply => "wrong_reply",
             Self::LeaseOver => "lease_over",
+            Self::Replaced => "replaced",
         }
     }
 
@@ -138,6 +141,7 @@ impl fmt::Display for Cause {
             Self::Ready => "the worker said READY instead of a reply",
             Self::WrongReply => "the worker sent something else than a reply",
             Self::LeaseOver => "the worker took too long",
+            Self::Replaced => "another worker took its name over",
         })
     }
 }

@@ -250,9 +250,10 @@ fn a_request_whose_worker_leaves_is_first_in_line_and_given_up_with_its_history_
     let mut fixture = Fixture::with(2, 1);
     fixture.client_sends(0, &["id", "", "poison", "frame"]);
     fixture.client_sends(1, &["", "other"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||poison|frame"]);
     fixture.worker_leaves(0);
     fixture.join_worker(1);
-    assert_eq!(fixture.actions(), ["W0 <- |C0||poison|frame", "W1 <- |C0||poison|frame"]);
+    assert_eq!(fixture.actions(), ["W1 <- |C0||poison|frame"]);
     fixture.worker_leaves(1);
     let Some(Action::GiveUp(letter)) = fixture.queue.next_action() else { panic!("a dead letter") };
     let loss =
@@ -354,8 +355,9 @@ fn a_client_is_told_that_its_request_was_given_up_if_that_is_wanted() {
     };
     let mut fixture = Fixture::with_policy(1, 1, policy);
     fixture.client_sends(0, &["id", "", "x"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
     fixture.worker_leaves(0);
-    assert_eq!(fixture.actions(), ["W0 <- |C0||x", "gave up x: Fails", "C0 <- id||ERROR"]);
+    assert_eq!(fixture.actions(), ["gave up x: Fails", "C0 <- id||ERROR"]);
     assert_eq!(fixture.queue.counters().errors, 1);
 }
 
@@ -560,6 +562,28 @@ fn a_silent_req_is_adopted_only_in_a_while_after_the_start() {
     fixture.connect_worker(2, true);
     fixture.wait(Duration::from_secs(60));
     assert_eq!(fixture.queue.idle(), 1, "neither a DEALER nor one that comes later");
+}
+
+#[test]
+fn workers_that_leave_at_once_are_one_attempt_of_a_request() {
+    let mut fixture = Fixture::with(1, 4);
+    fixture.client_sends(0, &["", "job"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+    (0..3).for_each(|i| fixture.worker_leaves(i));
+    assert_eq!(fixture.actions(), ["W3 <- |C0||job"]);
+    assert_eq!(fixture.queue.status().faults.losses, [(Cause::Left, 1)].into());
+}
+
+#[test]
+fn a_worker_whose_name_is_taken_over_was_not_killed_by_its_request() {
+    let mut fixture = Fixture::with(1, 3);
+    fixture.client_sends(0, &["", "job"]);
+    for i in 0..3 {
+        assert_eq!(fixture.actions(), [format!("W{i} <- |C0||job")]);
+        fixture.queue.worker_left(fixture.id(i), &LeaveReason::Replaced);
+        fixture.wait(Duration::from_millis(100));
+    }
+    assert_eq!(fixture.queue.waiting(), 1, "it is not given up");
 }
 
 #[test]

@@ -291,7 +291,7 @@ async fn wish(demands: &mut mpsc::Receiver<Demand>, signals: &mut Signals) -> De
 }
 
 fn over(outcome: &Outcome, keeps: bool) -> Result<End, Box<dyn Error>> {
-    tell_of_end(outcome, keeps);
+    tell_of_end(outcome, keeps && outcome.failure.is_none());
     match &outcome.failure {
         None => Ok(End::Over(ExitCode::SUCCESS)),
         Some(failure) => Err(failure.to_string().into()),

@@ -490,6 +490,7 @@ fn replies_that_are_kept_for_clients_that_are_not_back_are_kept_by_a_queue_that_
     (0..2).for_each(|i| fixture.connect_worker(i, true));
     fixture.worker_sends(0, &["", "C0", "", "done"]);
     fixture.wait(SECOND);
+    assert_eq!(fixture.actions(), ["W1 <- |C1||poison"]);
     fixture.worker_leaves(1);
     let (estate, snapshot) = (fixture.queue.estate(), fixture.queue.snapshot());
     let mut next = with_policy(snapshot, policy());
