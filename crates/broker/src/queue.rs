@@ -255,7 +255,7 @@ impl Queue {
         }
     }
 
-    /// A worker has left. The request it had goes to the next; returns its number.
+    /// A worker has left. The request it had goes to the next; returns its number, if the worker was sent it.
     pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) -> Option<u64> {
         let cause = match reason {
             // The system says so to who has sent bytes that the other end never read.
@@ -271,10 +271,13 @@ impl Queue {
         }
         let assigned = self.lose_assigned(worker, cause);
         let left = self.workers.leave(worker);
-        let number = left.as_ref().map(|(_, request)| request.number).or(assigned);
+        let mut number = assigned;
         match left {
             Some((_, request)) if self.take_back(worker) => self.requeue(request),
-            Some((name, request)) => self.lose_with(name, request, cause),
+            Some((name, request)) => {
+                number = Some(request.number);
+                self.lose_with(name, request, cause);
+            }
             None => {}
         }
         self.dispatch();

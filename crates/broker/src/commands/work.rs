@@ -69,17 +69,19 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
     loop {
         let mut req = client::req(name.clone(), &options.connect)?;
         let monitor = tokio::spawn(tell_of_connection(shown.clone(), req.monitor()));
-        let mut next = ready();
+        let (mut next, mut is_reply) = (ready(), false);
         let failure = loop {
             let job = tokio::select! {
                 job = req.request(next) => job,
                 () = is_to_stop(&mut stop) => {
-                    // The reply before may still be on its way.
-                    req.close().await;
+                    // The reply before may still be on its way; for READY nobody waits.
+                    if is_reply {
+                        req.close().await;
+                    }
                     return Ok(());
                 }
             };
-            next = ready();
+            (next, is_reply) = (ready(), false);
             let job = match job {
                 Ok(job) => Job::parse(job),
                 Err(ReqError::PeerLost(reason)) => {
@@ -92,7 +94,7 @@ async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Res
             match answer(&options, &job).await {
                 Ok(reply) => {
                     pause = FIRST_PAUSE;
-                    next = job.answer(&reply);
+                    (next, is_reply) = (job.answer(&reply), true);
                 }
                 Err(failure) => break (job, failure),
             }

@@ -23,11 +23,17 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
     let mut req = client::req(options.identity, &options.connect)?;
     tokio::spawn(tell_of_connection(name.clone(), req.monitor()));
     let mut answers = 0;
-    let mut next = ready();
+    let (mut next, mut is_reply) = (ready(), false);
     loop {
         let job = tokio::select! {
             job = req.request(next) => job,
-            () = signals.next() => break,
+            () = signals.next() => {
+                // For READY nobody waits.
+                if !is_reply {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                break;
+            }
         };
         let job = match job {
             Ok(job) => Job::parse(job),
@@ -38,20 +44,22 @@ pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
             Err(error) => return Err(error.into()),
         };
         let Some(job) = job else {
-            next = ready();
+            (next, is_reply) = (ready(), false);
             continue;
         };
         say(job.log(&name));
         let stop = work(options.sleep, &mut signals).await?;
-        next = job.reply(options.reply.as_deref());
+        (next, is_reply) = (job.reply(options.reply.as_deref()), true);
         answers += 1;
         if stop || Some(answers) == options.count {
             req.send(next).await?;
             break;
         }
     }
-    req.close().await;
-    Ok(ExitCode::SUCCESS)
+    tokio::select! {
+        _ = req.close() => Ok(ExitCode::SUCCESS),
+        () = signals.next() => Err("stopped before the last reply was sent".into()),
+    }
 }
 
 /// Says when there is a connection, and once for each time there is none why.

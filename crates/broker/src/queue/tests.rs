@@ -569,7 +569,9 @@ fn workers_that_leave_at_once_are_one_attempt_of_a_request() {
     let mut fixture = Fixture::with(1, 4);
     fixture.client_sends(0, &["", "job"]);
     assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
-    (0..3).for_each(|i| fixture.worker_leaves(i));
+    let closed = LeaveReason::Closed;
+    let had = [0, 1, 2].map(|i| fixture.queue.worker_left(fixture.id(i), &closed));
+    assert_eq!(had, [Some(1), None, None], "the others were never sent it");
     assert_eq!(fixture.actions(), ["W3 <- |C0||job"]);
     assert_eq!(fixture.queue.status().faults.losses, [(Cause::Left, 1)].into());
 }

@@ -187,6 +187,22 @@ fn a_reply_that_is_on_its_way_gets_through_when_it_is_stopped() {
 }
 
 #[test]
+fn who_is_ready_for_a_queue_that_is_not_there_stops_at_once() {
+    let place = Place::new();
+    for args in [
+        &["worker", "--connect", "ipc://nobody"][..],
+        &["work", "--connect", "ipc://nobody", "--", "cat"],
+    ] {
+        let program = Program::start(place.directory(), args);
+        assert!(program.error().contains("trying again"));
+        let start = std::time::Instant::now();
+        program.signal(Signal::TERM);
+        assert!(program.wait().success());
+        assert!(start.elapsed().as_secs() < 15, "a reply would be waited for twice as long");
+    }
+}
+
+#[test]
 fn a_terminal_that_is_gone_stops_it_unless_it_is_to_go_on_without() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
