@@ -19,6 +19,8 @@ struct Queue {
     config: Config,
     runtime: Option<Runtime>,
     reports: Receiver<(String, Violation)>,
+    /// What those are called that have left.
+    left: Receiver<bytes::Bytes>,
     /// What was given up: its client, its first frame, and why.
     letters: Receiver<(String, String, GaveUp)>,
 }
@@ -41,8 +43,8 @@ impl Queue {
             policy,
             ..Config::default()
         };
-        let (reports, letters) = (channel().1, channel().1);
-        let mut queue = Self { place, transport, config, runtime: None, reports, letters };
+        let (reports, left, letters) = (channel().1, channel().1, channel().1);
+        let mut queue = Self { place, transport, config, runtime: None, reports, left, letters };
         queue.restart();
         queue
     }
@@ -53,8 +55,14 @@ impl Queue {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (report, reports) = channel();
         let (keep, letters) = channel();
+        let (leave, left) = channel();
         let builder = broker::Builder::from(self.config.clone())
             .on_report(move |who| drop(report.send((text(&who.routing_id), who.violation))))
+            .on_peer_change(move |change| {
+                if change.left.is_some() {
+                    drop(leave.send(change.peer.routing_id.clone()));
+                }
+            })
             .on_dead_letter(move |letter| {
                 let body = text(letter.body.part(0).unwrap());
                 drop(keep.send((text(&letter.client), body, letter.reason)));
@@ -62,6 +70,7 @@ impl Queue {
         let broker = runtime.block_on(builder.bind()).unwrap();
         runtime.spawn(broker.run(std::future::pending()));
         (self.runtime, self.reports, self.letters) = (Some(runtime), reports, letters);
+        self.left = left;
     }
 
     fn frontend(&self) -> String {
@@ -382,5 +391,7 @@ fn a_worker_whose_connection_failed_while_it_was_idle_serves_on() {
         worker.send_multipart(frames, 0).unwrap();
         assert_eq!(reply(&client), body);
         cable.cut();
+        // What it was given before the queue has seen that would be lost with the connection.
+        while queue.left.recv_timeout(PATIENCE).expect("it leaves") != "W" {}
     }
 }
