@@ -257,18 +257,8 @@ impl Queue {
 
     /// A worker has left. The request it had goes to the next; returns its number, if the worker was sent it.
     pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) -> Option<u64> {
-        let cause = match reason {
-            // The system says so to who has sent bytes that the other end never read.
-            LeaveReason::Io(std::io::ErrorKind::ConnectionReset) | LeaveReason::WriteTimeout => {
-                Cause::NotRead
-            }
-            LeaveReason::Replaced => Cause::Replaced,
-            _ => Cause::Left,
-        };
-        // A process that ends closes its connections.
-        if *reason != LeaveReason::Closed {
-            self.workers.note_failure(worker);
-        }
+        let cause = Cause::from(reason);
+        self.workers.note_failure(worker, reason);
         let assigned = self.lose_assigned(worker, cause);
         let left = self.workers.leave(worker);
         let mut number = assigned;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zmtp::{LeaveReason, Peer};
 
-use crate::queue::{Side, Violation};
+use crate::queue::{Cause, Side, Violation};
 
 /// A peer did something wrong.
 #[derive(Clone, Debug)]
@@ -62,8 +62,12 @@ impl fmt::Display for PeerChange<'_> {
             None => write!(f, " has joined, a {socket_type}"),
             Some(reason) => {
                 f.write_str(" has left")?;
-                if let Some(number) = had {
-                    write!(f, " with request {number}")?;
+                match had {
+                    Some(number) if Cause::from(*reason) == Cause::NotRead => {
+                        write!(f, " before it had read request {number}")?;
+                    }
+                    Some(number) => write!(f, " with request {number}")?,
+                    None => {}
                 }
                 write!(f, ": {reason}")
             }

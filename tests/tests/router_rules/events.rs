@@ -1,6 +1,7 @@
 //! Whom a ROUTER hears of, and what.
 
 use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use interop::{GREETING, Place, READY_REQ, Transport, raw, shaken, socket, within};
@@ -49,6 +50,28 @@ async fn half_a_message_is_not_heard_of_before_its_sender_left() {
     );
     let reason = LeaveReason::Protocol(ProtocolError::TruncatedAtEof);
     assert_eq!(left(&mut router).await, (id, reason));
+}
+
+#[tokio::test]
+async fn a_peer_that_was_gone_before_a_message_was_sent_to_it_is_told_of_so() {
+    for transport in [Transport::Ipc, Transport::Tcp] {
+        let place = Place::new();
+        let endpoint = parse(&place.endpoint(transport, "router"));
+        let mut router = router(Config::default());
+        router.bind(&endpoint).await.unwrap();
+        for is_sent_to in [true, false] {
+            let peer = shaken(&endpoint, SocketType::Req, b"").await;
+            let id = joined(&mut router).await.id;
+            drop(peer);
+            // Nothing is read before the next `await`.
+            if is_sent_to {
+                router.try_send(id, Message::from("late")).unwrap();
+            }
+            let gone = LeaveReason::Io(ErrorKind::BrokenPipe);
+            let reason = if is_sent_to { gone } else { LeaveReason::Closed };
+            assert_eq!(left(&mut router).await, (id, reason), "{transport:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -27,7 +27,7 @@ pub struct Estate {
     pub(crate) waiting: VecDeque<Pending>,
     /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
-    /// Names of workers whose connections failed while they were idle, the last one last.
+    /// Names of workers whose connections failed while they were not at work, the last one last.
     pub(crate) away: Vec<Bytes>,
     /// Replies for clients that are still to come back.
     pub(crate) held: Vec<Held>,

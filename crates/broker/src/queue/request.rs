@@ -1,10 +1,11 @@
 //! [`Request`]: what a client asked, and what it has cost so far.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Instant;
 
 use bytes::Bytes;
-use zmtp::{Message, PeerId};
+use zmtp::{LeaveReason, Message, PeerId};
 
 use super::envelope::Stack;
 use super::record::Asked;
@@ -130,6 +131,19 @@ impl Cause {
     /// Whether the request may have killed its worker.
     pub(super) fn is_kill(self) -> bool {
         self == Self::Left
+    }
+}
+
+/// Why a worker that has left brought no reply.
+impl From<&LeaveReason> for Cause {
+    fn from(reason: &LeaveReason) -> Self {
+        match reason {
+            // The system says so to who has sent bytes that the other end never read.
+            LeaveReason::Io(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+            | LeaveReason::WriteTimeout => Self::NotRead,
+            LeaveReason::Replaced => Self::Replaced,
+            _ => Self::Left,
+        }
     }
 }
 

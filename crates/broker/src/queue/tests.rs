@@ -281,8 +281,8 @@ fn a_worker_that_leaves_before_it_has_read_its_request_was_not_killed_by_it() {
     for worker in 0..5 {
         fixture.wait(Duration::from_secs(1));
         assert_eq!(fixture.actions(), [format!("W{worker} <- |C0||x")]);
-        let unread = LeaveReason::Io(ErrorKind::ConnectionReset);
-        fixture.queue.worker_left(fixture.ids[worker], &unread);
+        let unread = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe][worker % 2];
+        fixture.queue.worker_left(fixture.ids[worker], &LeaveReason::Io(unread));
     }
     assert_eq!(fixture.actions(), ["gave up x: Attempts", "C0 released"]);
 }
@@ -618,13 +618,27 @@ fn an_idle_req_whose_connection_failed_is_known_again_by_its_name() {
         fixture.wait(Duration::from_secs(1));
         assert_eq!(fixture.queue.idle(), 0);
     }
-    let mut fixture = Fixture::with(1, 1);
-    fixture.client_sends(0, &["", "job"]);
-    fixture.wait(Duration::from_secs(60));
-    fixture.queue.worker_left(fixture.id(0), &failed);
-    fixture.connect_worker(0, true);
-    fixture.wait(Duration::from_secs(1));
-    assert_eq!(fixture.queue.idle(), 0, "it was busy, and is at that still");
+}
+
+#[test]
+fn a_busy_req_whose_connection_failed_is_at_work_unless_it_cannot_be() {
+    let cases = [
+        (LeaveReason::Protocol(ProtocolError::HeartbeatTimeout), false, "it may be at it still"),
+        (LeaveReason::Closed, false, "it has ended"),
+        (LeaveReason::Protocol(ProtocolError::TruncatedAtEof), true, "it has answered"),
+        (LeaveReason::Io(ErrorKind::BrokenPipe), true, "it never had the request"),
+    ];
+    for (reason, is_ready, why) in cases {
+        let mut fixture = Fixture::with(1, 1);
+        fixture.wait(Duration::from_secs(60));
+        fixture.client_sends(0, &["", "job"]);
+        assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+        fixture.queue.worker_left(fixture.id(0), &reason);
+        fixture.connect_worker(0, true);
+        fixture.wait(Duration::from_secs(1));
+        let again: &[&str] = if is_ready { &["W0 <- |C0||job"] } else { &[] };
+        assert_eq!(fixture.actions(), again, "{reason:?}: {why}");
+    }
 }
 
 #[test]

@@ -282,6 +282,7 @@ impl<S: Transport> Driver<S> {
         let delivered = self.parsed && self.incoming.is_empty();
         if delivered && self.broken.is_none() {
             self.connection.handle_eof()?;
+            self.stream.take_error()?;
         }
         if delivered || self.link.config().release == Release::Explicit {
             return Err(self.broken.clone().unwrap_or(LeaveReason::Closed));
@@ -340,7 +341,7 @@ impl<S: Transport> Driver<S> {
         }
         let (mut unsent, cut_off) = self.unwritten.take(self.connection.transmit());
         unsent.append(&mut self.outgoing);
-        self.link.leave(reason.clone(), unsent, cut_off);
+        self.link.leave(&reason, unsent, cut_off);
         Poll::Ready(Ended { joined: self.link.has_joined(), reason })
     }
 

@@ -56,6 +56,9 @@ pub(super) trait Transport: Debug {
 
     /// Whether the peer is known to send nothing more, though what it sent may not have been read.
     fn peer_has_closed(&self) -> bool;
+
+    /// An error if a peer that has ended has refused what was written to it.
+    fn take_error(&mut self) -> io::Result<()>;
 }
 
 /// A socket that is read and written with the system's own calls, after what the [`Reactor`] tells.
@@ -198,5 +201,11 @@ impl Transport for Polled {
 
     fn peer_has_closed(&self) -> bool {
         self.read_closed
+    }
+
+    fn take_error(&mut self) -> io::Result<()> {
+        // A TCP that was reset after its end had come tells of the end first.
+        let error = |socket| SockRef::from(socket).take_error().ok().flatten();
+        self.socket.as_ref().and_then(error).map_or(Ok(()), Err)
     }
 }

@@ -370,11 +370,11 @@ impl Link {
 
     /// The connection is over, and these messages and so many bytes of another have not been written.
     /// The first reason counts.
-    pub(crate) fn leave(&mut self, reason: LeaveReason, unsent: VecDeque<Message>, cut_off: usize) {
+    pub(crate) fn leave(&mut self, reason: &LeaveReason, unsent: VecDeque<Message>, cut_off: usize) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        self.hub.table().end(self.id, &reason, unsent, cut_off);
+        let reason = self.hub.table().end(self.id, reason, unsent, cut_off);
         let address = self.address.clone();
         let joined = self.joined;
         let ended = if joined { MonitorEvent::Disconnected } else { MonitorEvent::HandshakeFailed };
@@ -384,7 +384,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.leave(LeaveReason::Local, VecDeque::new(), 0);
+        self.leave(&LeaveReason::Local, VecDeque::new(), 0);
         self.hub.links.send_modify(|links| *links -= 1);
     }
 }

@@ -79,11 +79,11 @@ pub struct Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaveReason {
-    /// The peer ended the connection between two messages.
+    /// The peer ended the connection between two messages, and is not known to have left any unread.
     Closed,
     /// The peer broke the protocol.
     Protocol(ProtocolError),
-    /// The connection failed.
+    /// The connection failed: `BrokenPipe` also if the peer ended it before it was sent all that was for it.
     Io(io::ErrorKind),
     /// It announced an identity that another peer has.
     Duplicate,

@@ -1,12 +1,12 @@
-//! Workers whose connection failed while they were idle. A REQ connects again and stays silent, for it has said that it is
-//! ready.
+//! Workers whose connection failed while they were not at work. A REQ connects again and stays silent, for it has said
+//! that it is ready.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use zmtp::PeerId;
+use zmtp::{LeaveReason, PeerId, ProtocolError};
 
-use super::super::request::is_made_up;
+use super::super::request::{Cause, is_made_up};
 use super::{State, Workers};
 
 /// How many are remembered.
@@ -20,10 +20,20 @@ pub(super) struct Away {
 }
 
 impl Workers {
-    /// The connection of a worker has failed, which is not the end of the worker.
-    pub(in crate::queue) fn note_failure(&mut self, id: PeerId) {
+    /// The connection of a worker may have failed, which is not the end of the worker.
+    pub(in crate::queue) fn note_failure(&mut self, id: PeerId, reason: &LeaveReason) {
         let Some(worker) = self.by_id.get(id) else { return };
-        if worker.lock_step && matches!(worker.state, State::Idle) && !is_made_up(&worker.name) {
+        let waits = match &worker.state {
+            // A process that ends closes its connections.
+            State::Idle => *reason != LeaveReason::Closed,
+            // Its request has not reached it, or it has sent a reply of which a part has arrived.
+            State::Busy(_) => {
+                let cut_off = LeaveReason::Protocol(ProtocolError::TruncatedAtEof);
+                Cause::from(reason) == Cause::NotRead || *reason == cut_off
+            }
+            State::Silent | State::Held | State::Late(_) => false,
+        };
+        if waits && worker.lock_step && !is_made_up(&worker.name) {
             let name = worker.name.clone();
             self.remember(name);
         }
@@ -41,7 +51,7 @@ impl Workers {
         }
     }
 
-    /// Whether a worker of this name was idle when its connection failed. It is not asked again.
+    /// Whether a worker of this name was not at work when its connection failed. It is not asked again.
     pub(in crate::queue) fn is_back(&mut self, name: &Bytes) -> bool {
         self.away.names.remove(name).is_some()
     }

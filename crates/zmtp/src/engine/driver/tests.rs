@@ -78,6 +78,10 @@ impl Transport for Counted {
     fn peer_has_closed(&self) -> bool {
         false
     }
+
+    fn take_error(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Fixture {

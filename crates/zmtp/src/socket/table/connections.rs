@@ -1,6 +1,7 @@
 //! The table as connection tasks use it.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -354,18 +355,24 @@ impl Table {
     }
 
     /// The connection is over and its task ends. It has not written these messages, and so many bytes
-    /// of one before them.
+    /// of one before them: a peer that has closed has not been sent all. Returns the reason in full.
     pub(in crate::socket) fn end(
         &mut self,
         id: PeerId,
         reason: &LeaveReason,
         unsent: VecDeque<Message>,
         cut_off: usize,
-    ) {
+    ) -> LeaveReason {
+        let queued = self.entry(id).is_some_and(|entry| !entry.outbox.messages.is_empty());
+        let sent_all = unsent.is_empty() && cut_off == 0 && !queued;
+        let reason = match reason {
+            LeaveReason::Closed if !sent_all => LeaveReason::Io(io::ErrorKind::BrokenPipe),
+            other => other.clone(),
+        };
         self.take_back(id, unsent, cut_off);
-        self.leave(id, reason);
-        let is_last = !self.config.reconnect && *reason != LeaveReason::GivenUp;
-        let Some(entry) = self.entry(id) else { return };
+        self.leave(id, &reason);
+        let is_last = !self.config.reconnect && reason != LeaveReason::GivenUp;
+        let Some(entry) = self.entry(id) else { return reason };
         entry.ended = true;
         let endpoint = entry.endpoint;
         let evicted = entry.left == Some(LeaveReason::Evicted);
@@ -374,5 +381,6 @@ impl Table {
         if is_last {
             self.close_outlet(endpoint);
         }
+        reason
     }
 }

@@ -99,6 +99,20 @@ fn a_peer_is_reported_as_joined_then_its_messages_then_as_left() {
 }
 
 #[test]
+fn a_peer_that_closes_before_it_was_sent_all_is_told_of_so() {
+    for cut_off in [0, 1] {
+        let mut fixture = Fixture::new(Config::default());
+        let [a, b] = ["A", "B"].map(|name| fixture.join(name));
+        fixture.table.send(Lane::Peer(a), Message::from("1")).unwrap();
+        fixture.table.end(a, &LeaveReason::Closed, VecDeque::new(), cut_off);
+        fixture.table.send(Lane::Peer(b), Message::from("1")).unwrap();
+        let taken = fixture.taken(b).into();
+        fixture.table.end(b, &LeaveReason::Closed, taken, cut_off);
+        assert_eq!(fixture.events(), ["+A", "+B", "-Io(BrokenPipe)", "-Io(BrokenPipe)"]);
+    }
+}
+
+#[test]
 fn turns_are_by_peer_whatever_one_of_them_has_queued() {
     let mut fixture = Fixture::new(Config::default());
     let (a, b, c) = (fixture.join("A"), fixture.join("B"), fixture.join("C"));
