@@ -1,5 +1,6 @@
 //! The command line.
 
+mod conflicts;
 mod file;
 mod running;
 mod serve;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use zmtp::Endpoint;
@@ -21,7 +22,7 @@ use file::{Complaint, File};
 pub(crate) use running::Top;
 pub(crate) use running::{Controlled, OfWorker, Resubmit, Status, Tap};
 pub(crate) use serve::Serve;
-pub(crate) use settings::{RELOADED, Setting, check};
+pub(crate) use settings::{RELOADED, Setting, check, doubts};
 use values::{parse_period, parse_seconds, parse_size};
 
 use crate::output::{complain_all, fail, say_all};
@@ -97,11 +98,11 @@ pub(crate) enum Command {
 #[derive(Args, Debug)]
 pub(crate) struct Demo {
     /// How many clients there are, with one request each.
-    #[arg(long, value_name = "N", default_value_t = 10,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) clients: u16,
     /// How many workers there are.
-    #[arg(long, value_name = "N", default_value_t = 3,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 3,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) workers: u16,
 }
@@ -138,7 +139,7 @@ pub(crate) struct Worker {
           value_parser = parse_seconds)]
     pub(crate) sleep: Duration,
     /// Stop after this many answers. SIGTERM stops after the one that is being worked on.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 }
 
@@ -151,22 +152,22 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "ENDPOINT")]
     pub(crate) backend: Option<Endpoint>,
     /// How many clients there are, each with one request at a time.
-    #[arg(long, value_name = "N", default_value_t = 10,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) clients: u16,
     /// How many workers, if there is a backend.
-    #[arg(long, value_name = "N", default_value_t = 3,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 3,
           value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) workers: u16,
     /// How large a request is.
-    #[arg(long, value_name = "BYTES", default_value = "32", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value = "32", value_parser = parse_size)]
     pub(crate) size: usize,
     /// For how many seconds requests are sent.
     #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
     pub(crate) seconds: Duration,
     /// Requests in a second of all clients together, at even intervals, whether the queue keeps up or not; if not given, each client
     /// asks as soon as it has its reply.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rate: Option<u32>,
     /// After how many seconds since it was due a request counts as not answered.
     #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
@@ -185,7 +186,7 @@ pub(crate) struct Work {
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub(crate) identity: String,
     /// How many requests to work on at a time, each in a process of its own.
-    #[arg(long, value_name = "N", default_value_t = 1,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) processes: u16,
     /// What becomes of a request whose process fails: another worker gets it, or its client gets an error.
@@ -250,6 +251,13 @@ pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCo
     let mut command = settings::command(&file);
     let matches = command.try_get_matches_from_mut(args).map_err(|error| refuse(&error))?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| refuse(&error))?;
+    if let Command::Serve(options) = &cli.command
+        && let conflicts = options.conflicts()
+        && !conflicts.is_empty()
+    {
+        conflicts.iter().for_each(|(_, what)| fail(what));
+        return Err(ExitCode::from(2));
+    }
     Ok((cli.command, settings::settings(&command, &matches, &file)))
 }
 
@@ -269,11 +277,28 @@ fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::from(2)
         }
         _ => {
-            let similar = settings::suggestion(error).map(|name| format!("; did you mean {name}?"));
-            fail(sentence(&error.to_string()) + &similar.unwrap_or_default());
+            let hint = hint(error).map(|hint| format!("; {hint}"));
+            fail(sentence(&error.to_string()) + &hint.unwrap_or_default());
             ExitCode::from(2)
         }
     }
+}
+
+/// What may have been meant.
+fn hint(error: &clap::Error) -> Option<String> {
+    let context = |kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        ContextValue::Strings(texts) => texts.first().cloned(),
+        ContextValue::StyledStr(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand];
+    if let Some(name) = similar.into_iter().find_map(context) {
+        return Some(format!("did you mean {name}?"));
+    }
+    let is_word = context(ContextKind::InvalidArg).is_some_and(|arg| !arg.starts_with('-'));
+    let takes_command = context(ContextKind::Usage).is_some_and(|usage| usage.contains(" -- <"));
+    (is_word && takes_command).then(|| "the command comes behind `--`".to_owned())
 }
 
 /// The complaint itself, on one line: without the usage that follows it after an empty line.

@@ -28,6 +28,7 @@ const KEEPALIVE: Keepalive = Keepalive {
 /// |---|---|
 /// | `frontend` | `ipc://frontend.ipc` |
 /// | `backend` | `ipc://backend.ipc` |
+/// | `ipc_mode` | as the umask has it |
 /// | `max_message_size` | 64 MiB |
 /// | `max_connections` | 16384 on each side |
 /// | `read_ahead` | 16 |
@@ -41,6 +42,8 @@ pub struct Config {
     pub frontend: Vec<Endpoint>,
     /// Where workers connect.
     pub backend: Vec<Endpoint>,
+    /// Who may connect to endpoints that are socket files: their permissions, such as `0o660`.
+    pub ipc_mode: Option<u32>,
     /// Bytes in a message. A peer that sends more is disconnected.
     pub max_message_size: usize,
     /// Connections at a time on either side.
@@ -64,6 +67,7 @@ impl Default for Config {
         Self {
             frontend: endpoint("ipc://frontend.ipc"),
             backend: endpoint("ipc://backend.ipc"),
+            ipc_mode: None,
             max_message_size: 64 << 20,
             max_connections: 16_384,
             read_ahead: 16,
@@ -78,9 +82,13 @@ impl Config {
     /// The sockets of the frontend and of the backend. Each client is its own, whatever it calls itself; a worker
     /// that comes back replaces what is left of it.
     pub(crate) fn sockets(&self) -> Result<(Router, Router), ConfigError> {
+        let mut transport = TransportOptions::default().with_keepalive(KEEPALIVE);
+        if let Some(mode) = self.ipc_mode {
+            transport = transport.with_ipc_mode(mode);
+        }
         let mut common = zmtp::Config::default()
             .with_max_connections(self.max_connections)
-            .with_transport(TransportOptions::default().with_keepalive(KEEPALIVE));
+            .with_transport(transport);
         if let Some(interval) = self.heartbeat {
             common = common.with_heartbeat(Heartbeat::every(interval));
         }

@@ -13,7 +13,7 @@ use zmtp::Endpoint;
 use crate::log::{Depth, Format};
 
 use super::running::CONTROL;
-use super::values::{parse_address, parse_period, parse_seconds, parse_size};
+use super::values::{parse_address, parse_mode, parse_period, parse_seconds, parse_size};
 
 /// The options, each of which can also be set in the environment, in capitals and with `BROKER_` in front
 /// (`BROKER_MAX_WAITING`), or in a file (`max-waiting = 1000`). The command line comes before the environment, and that before
@@ -29,12 +29,16 @@ pub(crate) struct Serve {
     /// Where workers connect; may be given more than once.
     #[arg(long, value_name = "ENDPOINT", num_args = 1.., value_delimiter = ',', default_value = "ipc://backend.ipc")]
     pub(crate) backend: Vec<Endpoint>,
+    /// Who may connect to those that are Unix sockets, as `chmod` takes it: 0600 for this user, 0660 for its group too, 0666 for
+    /// everybody; as the umask has it if not given.
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub(crate) ipc_mode: Option<u32>,
     /// The largest message, where each frame counts 64 bytes more than its body; K, M and G stand for
     /// KiB, MiB and GiB.
-    #[arg(long, value_name = "BYTES", default_value = "64M", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value = "64M", value_parser = parse_size)]
     pub(crate) max_message_size: usize,
     /// Requests of one DEALER client read before the first of them is answered.
-    #[arg(long, value_name = "N", default_value_t = 16,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 16,
           value_parser = clap::value_parser!(u16).range(2..))]
     pub(crate) read_ahead: u16,
     /// Ask peers for a sign of life this often, and disconnect one that gives none for as long.
@@ -82,18 +86,18 @@ struct Losses {
           value_parser = PossibleValuesParser::new(["requeue", "fail", "drop"]).map(on_worker_loss))]
     on_worker_loss: OnWorkerLoss,
     /// So many workers may leave while they have a request before it is given up.
-    #[arg(long, value_name = "N", default_value_t = 2,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_worker_kills: u32,
     /// So many workers may have a request and bring no reply, for whatever reason, before it is given up.
-    #[arg(long, value_name = "N", default_value_t = 5,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_attempts: u32,
     /// How long a worker may take for a request before that goes to the next; for ever if not given.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_period)]
     lease: Option<Duration>,
     /// So many wrong messages may a worker send before it gets nothing more until it connects again.
-    #[arg(long, value_name = "N", default_value_t = 3,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 3,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_strikes: u32,
     /// What a client gets as its reply when its request is given up or rejected; nothing if not given.
@@ -130,18 +134,18 @@ pub(crate) struct Start {
 #[command(next_help_heading = "When too many requests wait")]
 struct Room {
     /// Requests that may wait, of all clients together.
-    #[arg(long, value_name = "N", default_value_t = 100_000,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_waiting: u32,
     /// Bytes of them.
-    #[arg(long, value_name = "BYTES", default_value = "512M", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value = "512M", value_parser = parse_size)]
     max_waiting_bytes: usize,
     /// What becomes of the others: they wait in their clients' connections, or are rejected.
     #[arg(long, value_name = "WHAT", default_value = "wait",
           value_parser = PossibleValuesParser::new(["wait", "reject"]).map(at_limit))]
     at_limit: AtLimit,
     /// Requests of one client that may wait where others are rejected.
-    #[arg(long, value_name = "N", default_value_t = 1000,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..))]
     max_waiting_per_client: u32,
 }

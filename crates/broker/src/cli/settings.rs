@@ -9,10 +9,11 @@ use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, CommandFactory};
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 
+use super::conflicts::Conflict;
 use super::file::{Complaint, File, read};
-use super::{Cli, sentence};
+use super::{Cli, Serve, sentence};
 
 const SERVE: &str = "serve";
 
@@ -65,21 +66,23 @@ impl fmt::Display for Source {
 
 /// The command line, with the environment and what a file says beneath it.
 pub(super) fn command(file: &File) -> clap::Command {
-    let mut command = Cli::command();
-    for name in CONFIGURED {
-        command =
-            command.mut_subcommand(name, |command| command.mut_args(|arg| configured(arg, file)));
-    }
-    command
+    command_with(file, |arg, name| arg.env(variable(name)).hide_env(true))
 }
 
-fn configured(arg: Arg, file: &File) -> Arg {
-    let Some(name) = option_name(&arg) else { return arg };
-    let arg = arg.env(variable(&name)).hide_env(true);
-    match file.entries.iter().find(|entry| entry.name == name) {
-        Some(entry) => arg.default_values(entry.values.clone()),
-        None => arg,
+fn command_with(file: &File, change: fn(Arg, &str) -> Arg) -> clap::Command {
+    let configured = |arg: Arg| {
+        let Some(name) = option_name(&arg) else { return arg };
+        let arg = change(arg, &name);
+        match file.entries.iter().find(|entry| entry.name == name) {
+            Some(entry) => arg.default_values(entry.values.clone()),
+            None => arg,
+        }
+    };
+    let mut command = Cli::command();
+    for name in CONFIGURED {
+        command = command.mut_subcommand(name, |command| command.mut_args(configured));
     }
+    command
 }
 
 /// What an option is called in a file, if it can be in one or in the environment.
@@ -100,7 +103,7 @@ pub(super) fn takes_any(matches: &ArgMatches) -> bool {
 /// The file that the options name, sound.
 pub(super) fn named_file(matches: &ArgMatches) -> Result<File, Vec<Complaint>> {
     let path = options(matches).and_then(|options| options.get_raw(FILE)?.next());
-    path.map_or(Ok(File::default()), |path| check(Path::new(path)))
+    path.map_or(Ok(File::default()), |path| sound(Path::new(path)))
 }
 
 /// Looks at each option in the environment by itself.
@@ -117,7 +120,7 @@ pub(super) fn check_environment() -> Vec<Complaint> {
 }
 
 /// Reads a file and looks at each of its options by itself.
-pub(crate) fn check(path: &Path) -> Result<File, Vec<Complaint>> {
+fn sound(path: &Path) -> Result<File, Vec<Complaint>> {
     let (file, mut complaints) = read(path);
     for entry in &file.entries {
         let is_file = entry.name == FILE;
@@ -125,8 +128,37 @@ pub(crate) fn check(path: &Path) -> Result<File, Vec<Complaint>> {
         let what = what.or_else(|| trouble(&entry.name, &entry.values));
         complaints.extend(what.map(|what| Complaint::new(path, Some(entry.line), what)));
     }
+    in_order(complaints).map(|()| file)
+}
+
+/// Looks at a file as if there were no other options.
+pub(crate) fn check(path: &Path) -> Result<File, Vec<Complaint>> {
+    let file = sound(path)?;
+    in_order(together(&file, Serve::conflicts)).map(|()| file)
+}
+
+fn in_order(mut complaints: Vec<Complaint>) -> Result<(), Vec<Complaint>> {
     complaints.sort_by_key(|complaint| complaint.line);
-    if complaints.is_empty() { Ok(file) } else { Err(complaints) }
+    if complaints.is_empty() { Ok(()) } else { Err(complaints) }
+}
+
+/// What is odd about a sound file.
+pub(crate) fn doubts(file: &File) -> Vec<Complaint> {
+    together(file, Serve::doubts)
+}
+
+/// Looks at all options of a file together, each of which is sound.
+fn together(file: &File, look: impl Fn(&Serve) -> Vec<Conflict>) -> Vec<Complaint> {
+    let command = command_with(file, |arg, _| arg);
+    let matches = command.try_get_matches_from(["broker", SERVE]);
+    let options = matches
+        .ok()
+        .and_then(|matches| Serve::from_arg_matches(matches.subcommand_matches(SERVE)?).ok());
+    let complain = |(name, what)| {
+        let entry = file.entries.iter().find(|entry| entry.name == name);
+        Complaint::new(&file.path, entry.map(|entry| entry.line), what)
+    };
+    options.iter().flat_map(look).map(complain).collect()
 }
 
 /// What is wrong with an option by itself, if anything is.

@@ -33,6 +33,14 @@ pub(super) fn parse_size(text: &str) -> Result<usize, &'static str> {
     }
 }
 
+/// As `chmod` takes them; not without the 0, for a number of a TOML file in another base would be taken for another.
+pub(super) fn parse_mode(text: &str) -> Result<u32, &'static str> {
+    let is_octal =
+        text.starts_with('0') && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let mode = u32::from_str_radix(text, 8).ok().filter(|&mode| is_octal && mode <= 0o777);
+    mode.ok_or("not permissions such as \"0660\"")
+}
+
 /// More than nothing.
 pub(super) fn parse_period(text: &str) -> Result<Duration, &'static str> {
     let period = parse_seconds(text)?;
@@ -56,6 +64,14 @@ mod tests {
         assert_eq!(parse_size("64M"), Ok(64 << 20));
         for wrong in ["", "M", "0", "0K", "-1", "1.5M", "1KB", "99999999999G"] {
             assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!((parse_mode("0660"), parse_mode("0777")), (Ok(0o660), Ok(0o777)));
+        for wrong in ["", "660", "0680", "0o660", "+0660", "01777", "rw-rw----"] {
+            assert!(parse_mode(wrong).is_err(), "{wrong}");
         }
     }
 

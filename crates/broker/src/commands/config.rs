@@ -54,6 +54,7 @@ fn toml_string(value: &str) -> String {
 pub(crate) fn check(path: &Path) -> ExitCode {
     match cli::check(path) {
         Ok(file) => {
+            cli::doubts(&file).iter().for_each(note);
             say(format_args!("{}: {} options, nothing wrong", path.display(), file.entries.len()));
             ExitCode::SUCCESS
         }

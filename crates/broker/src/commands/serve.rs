@@ -34,6 +34,7 @@ pub(crate) async fn run(
     successor::remember_program();
     let faults = faults::Shared::default();
     log::start(options.log, options.log_level, faults.clone());
+    options.doubts().into_iter().for_each(|(_, what)| warn(what));
     let mut ancestor = Ancestor::find()?;
     let mut legacy = match &mut ancestor {
         Some(ancestor) => ancestor.inherit().map_err(|error| {

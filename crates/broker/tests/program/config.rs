@@ -1,5 +1,6 @@
 //! Options: on the command line, in the environment and in a file.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -109,6 +110,44 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_lines_and_nothing_starts() {
 }
 
 #[test]
+fn options_that_make_no_sense_together_are_refused_and_odd_ones_told_of() {
+    let directory = directory();
+    write(
+        directory.path(),
+        "frontend = [\"tcp://127.0.0.1:5555\", \"ipc://a\", \"tcp://127.0.0.1:0\"]\n\
+         backend = [\"tcp://127.0.0.1:5555\", \"tcp://127.0.0.1:0\"]\n\
+         journal = \"a\"\ncontrol = \"./a\"\nhttp = \"127.0.0.1:5555\"\n",
+    );
+    let output = run(directory.path(), &["check", "broker.toml"]);
+    let expected = "broker: broker.toml:2: frontend and backend are both 127.0.0.1:5555\n\
+                    broker: broker.toml:3: frontend and journal are both a\n\
+                    broker: broker.toml:4: frontend and control are both a\n\
+                    broker: broker.toml:5: frontend and http are both 127.0.0.1:5555\n";
+    assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
+    let args = ["serve", "--frontend", "ipc://x", "ipc://x", "--config", "broker.toml"];
+    write(directory.path(), "backend = []\n");
+    let output = run(directory.path(), &args);
+    assert_eq!(
+        text(&output.stderr),
+        "broker: backend has no endpoint\nbroker: frontend has x twice\n"
+    );
+    write(directory.path(), "at-limit = \"reject\"\nhttp = \"0.0.0.0:0\"\n");
+    let odd = [
+        "a client whose request is rejected hears nothing, for there is no error-reply",
+        "whoever reaches 0.0.0.0:0 sees what the queue is at, over HTTP",
+    ];
+    let output = run(directory.path(), &["check", "broker.toml"]);
+    let expected: String =
+        odd.iter().zip(1..).map(|(what, i)| format!("broker: broker.toml:{i}: {what}\n")).collect();
+    assert_eq!((text(&output.stderr), output.status.success()), (&*expected, true));
+    let (program, _) =
+        Program::serve(directory.path(), &[&ANYWHERE[..], &["--config", "broker.toml"]].concat());
+    for what in odd {
+        assert_eq!(program.error(), format!("WARN  {what}"));
+    }
+}
+
+#[test]
 fn what_is_wrong_elsewhere_is_said_with_its_place() {
     let directory = directory();
     let output = run_with(directory.path(), &[("BROKER_LEASE", "soon")], &["serve"]);
@@ -118,6 +157,35 @@ fn what_is_wrong_elsewhere_is_said_with_its_place() {
     let expected =
         "broker: unexpected argument '--max-waitin' found; did you mean --max-waiting?\n";
     assert_eq!(text(&output.stderr), expected);
+    for (args, expected) in [
+        (&["serv"][..], "unrecognized subcommand 'serv'; did you mean serve?"),
+        (
+            &["work", "--connect", "ipc://b", "./convert"],
+            "unexpected argument './convert' found; the command comes behind `--`",
+        ),
+        (
+            &["serve", "--max-waiting", "-5"],
+            "invalid value '-5' for '--max-waiting <N>': -5 is not in 1..=4294967295",
+        ),
+    ] {
+        let output = run(directory.path(), args);
+        assert_eq!(text(&output.stderr), format!("broker: {expected}\n"));
+    }
+}
+
+#[test]
+fn socket_files_have_the_permissions_that_are_asked_for() {
+    let directory = directory();
+    write(directory.path(), "ipc-mode = \"0620\"\n");
+    let (_program, _) = Program::serve(directory.path(), &["--config", "broker.toml"]);
+    for name in ["frontend.ipc", "backend.ipc"] {
+        let mode = directory.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o620, "{name}");
+    }
+    // 0o660 is 432 to whoever reads a file of this kind.
+    write(directory.path(), "ipc-mode = 0o660\n");
+    let output = run(directory.path(), &["check", "broker.toml"]);
+    assert!(text(&output.stderr).ends_with(": not permissions such as \"0660\"\n"), "{output:?}");
 }
 
 #[test]

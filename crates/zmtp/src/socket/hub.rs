@@ -370,7 +370,12 @@ impl Link {
 
     /// The connection is over, and these messages and so many bytes of another have not been written.
     /// The first reason counts.
-    pub(crate) fn leave(&mut self, reason: &LeaveReason, unsent: VecDeque<Message>, cut_off: usize) {
+    pub(crate) fn leave(
+        &mut self,
+        reason: &LeaveReason,
+        unsent: VecDeque<Message>,
+        cut_off: usize,
+    ) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }

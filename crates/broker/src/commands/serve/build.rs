@@ -27,6 +27,7 @@ pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Buil
         max_connections: max_connections(descriptors::raise_limit()),
         frontend: unless(&sockets.frontend, &options.frontend),
         backend: unless(&sockets.backend, &options.backend),
+        ipc_mode: options.ipc_mode,
         max_message_size: options.max_message_size,
         read_ahead: options.read_ahead.into(),
         heartbeat: options.heartbeat,
