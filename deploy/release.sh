@@ -8,16 +8,14 @@ here=$(dirname "$0")
 version=$("$program" --version | cut -d ' ' -f 2)
 name=broker-$version-$target
 rm -rf "${directory:?}/$name"
-mkdir -p "$directory/$name/man" "$directory/$name/completions"
-cp "$program" "$here"/broker.toml "$here"/broker{.service,.socket,-workers.socket} "$here"/alerts.yml "$here"/grafana.json \
-    "$here"/../LICENSE-* "$here"/../docs/operating.md "$directory/$name/"
-"$program" man > "$directory/$name/man/broker.1"
-for command in $("$program" help | sed -n 's/^  \([a-z][a-z-]*\) .*/\1/p' | grep -v '^help$'); do
-    "$program" man "$command" > "$directory/$name/man/broker-$command.1"
-done
-for command in list show resubmit; do
-    "$program" man dead-letters "$command" > "$directory/$name/man/broker-dead-letters-$command.1"
-done
+mkdir -p "$directory/$name"/{man,completions,deploy,docs}
+cp "$program" "$here"/../{LICENSE-APACHE,LICENSE-MIT,README.md,SECURITY.md,CHANGELOG.md} "$directory/$name/"
+# As in the repository, so that the guide's links and commands hold.
+cp "$here"/broker.toml "$here"/broker{.service,.socket,-workers.socket} "$here"/alerts.yml "$here"/grafana.json \
+    "$directory/$name/deploy/"
+cp "$here"/../docs/{operating.md,performance.md,page.png,page-phone.png,page-broken.png,performance.svg,top.svg} \
+    "$directory/$name/docs/"
+"$program" man --directory "$directory/$name/man"
 for shell in bash zsh fish; do
     "$program" completions "$shell" > "$directory/$name/completions/broker.$shell"
 done

@@ -87,6 +87,9 @@ pub(crate) enum Command {
     },
     /// Print the manual page, or that of one command, for `man`.
     Man {
+        /// Write all of them into this directory instead.
+        #[arg(long, value_name = "DIR", conflicts_with = "command")]
+        directory: Option<PathBuf>,
         /// Of which command, such as `serve` or `dead-letters list`.
         command: Vec<String>,
     },
@@ -255,7 +258,9 @@ pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCo
         && let conflicts = options.conflicts()
         && !conflicts.is_empty()
     {
-        conflicts.iter().for_each(|(_, what)| fail(what));
+        for (_, what) in conflicts {
+            fail(what);
+        }
         return Err(ExitCode::from(2));
     }
     Ok((cli.command, settings::settings(&command, &matches, &file)))

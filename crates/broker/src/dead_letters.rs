@@ -167,7 +167,13 @@ impl Writer {
     /// Goes on with a file, or makes one, and keeps others from writing there.
     fn open(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
-        let mut file = opened.map_err(|error| trouble(path, error))?;
+        let mut file = opened.map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::NotFound => "; make the directory first",
+                _ => "",
+            };
+            trouble(path, format!("{error}{hint}"))
+        })?;
         let wrong = |error| trouble(path, error);
         let mode = file.metadata().map_err(wrong)?.permissions().mode() & 0o777;
         if mode & !MODE != 0 {
@@ -219,9 +225,14 @@ impl Writer {
         let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
         serde_json::to_writer(&mut text, line)?;
         text.push(b'\n');
-        let written = self.file.write_all(&text);
-        self.torn = written.is_err();
-        written.map_err(|error| trouble(&self.path, error))
+        let before = self.file.metadata().map_err(|error| trouble(&self.path, error))?.len();
+        self.file.write_all(&text).map_err(|error| {
+            // What there was room for is no line.
+            self.torn |= self.file.set_len(before).is_err();
+            trouble(&self.path, error)
+        })?;
+        self.torn = false;
+        Ok(())
     }
 }
 

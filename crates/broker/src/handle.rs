@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::handover::Handover;
 use crate::journal::JournalError;
-use crate::queue::{Policy, Status};
+use crate::queue::{Policy, Side, Status};
 use crate::service::Broker;
 use crate::tap::Tap;
 
@@ -141,6 +141,19 @@ impl Handle {
     /// If the broker has ended.
     pub async fn tap(&self, peer: Bytes) -> Result<Tap, Ended> {
         self.order(move |broker| broker.taps.open(peer)).await
+    }
+
+    /// Whether a client or a worker of this name is connected.
+    ///
+    /// # Errors
+    ///
+    /// If the broker has ended.
+    pub async fn knows(&self, peer: Bytes) -> Result<bool, Ended> {
+        self.order(move |broker| {
+            let all = [Side::Frontend, Side::Backend].map(|side| broker.socket(side).peers());
+            all.iter().flatten().any(|it| it.routing_id == peer)
+        })
+        .await
     }
 
     /// Has the broker begin its journal anew, if it has one. The next broker does so as well before it goes on, and has room for that

@@ -89,7 +89,10 @@ impl Journal {
         directory: &Path,
         durability: Durability,
     ) -> Result<(Self, Replay, u64), JournalError> {
-        make(directory).map_err(|error| JournalError::io(directory, &error))?;
+        make(directory).map_err(|error| match std::fs::metadata(directory) {
+            Ok(found) if !found.is_dir() => JournalError::new(directory, Trouble::Foreign),
+            _ => JournalError::io(directory, &error),
+        })?;
         let lock = lock(&directory.join("lock"))?;
         let path = directory.join("journal");
         let (replay, cut_off) = match File::open(&path) {

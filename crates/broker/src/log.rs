@@ -23,7 +23,7 @@ use tracing_subscriber::{Layer, layer::SubscriberExt};
 use zmtp::{Monitor, MonitorEvent};
 
 use crate::connections::{Connections, Fate, Shared};
-use crate::faults;
+use crate::{descriptors, faults};
 
 mod limit;
 
@@ -145,7 +145,9 @@ pub(crate) async fn follow(mut monitor: Monitor, side: Side, connections: Shared
             }
         };
         if let Some(untold) = limit.tell(b"", address, reason.clone(), Instant::now()) {
-            tracing::warn!(%side, %address, %reason, "{event}{untold}");
+            let is_refused = matches!(event, MonitorEvent::Refused(_));
+            let advice = if is_refused { descriptors::advice() } else { String::new() };
+            tracing::warn!(%side, %address, %reason, "{event}{advice}{untold}");
         }
     }
 }

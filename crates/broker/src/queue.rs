@@ -204,6 +204,9 @@ impl Queue {
         self.counters.requests += 1;
         self.counters.request_bytes += message.wire_size() as u64;
         self.number += 1;
+        if message.part(1) == Some(b"READY") && message.len() == 2 {
+            self.report(Side::Frontend, client, Violation::ReadyAsRequest);
+        }
         let most = match self.policy.at_limit {
             AtLimit::Wait => usize::MAX,
             AtLimit::Reject if self.is_full() => 0,

@@ -316,7 +316,7 @@ impl Broker {
         }
     }
 
-    fn socket(&self, side: Side) -> &Router {
+    pub(crate) fn socket(&self, side: Side) -> &Router {
         match side {
             Side::Frontend => &self.frontend,
             Side::Backend => &self.backend,

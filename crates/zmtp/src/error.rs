@@ -80,7 +80,12 @@ impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotZmtp(byte) => {
-                write!(f, "not a ZMTP 3 peer: byte {byte:#04x} where its signature should be")
+                write!(f, "not a ZMTP 3 peer: byte {byte:#04x} where its signature should be")?;
+                match byte {
+                    b'D' | b'G' | b'H' | b'O' | b'P' => f.write_str(", as HTTP begins"),
+                    0x16 => f.write_str(", as TLS begins"),
+                    _ => Ok(()),
+                }
             }
             Self::UnsupportedVersion(major) => {
                 write!(f, "ZMTP version {major} is not supported, 3 or later is")

@@ -59,7 +59,12 @@ pub(super) fn read(path: &Path) -> (File, Vec<Complaint>) {
     if !errors.is_empty() {
         let complain = |error: &toml::de::Error| {
             let line = error.span().map(|span| line_of(span.start));
-            Complaint::new(path, line, error.message())
+            let place = error.span().and_then(|span| text.get(span)).unwrap_or("");
+            let what = match error.message() {
+                what @ "duplicate key" => format!("{what} {place}"),
+                what => what.to_owned(),
+            };
+            Complaint::new(path, line, what)
         };
         return (file, errors.iter().map(complain).collect());
     }

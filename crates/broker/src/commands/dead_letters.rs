@@ -29,6 +29,13 @@ fn load(file: &Path) -> Result<Found, Box<dyn Error>> {
     for line in &found.bad_lines {
         note(format_args!("line {line} of {} is not a dead letter", file.display()));
     }
+    if found.letters.is_empty() && !found.bad_lines.is_empty() {
+        return Err(format!(
+            "{} has no dead letters; give the file of `serve --dead-letters`",
+            file.display()
+        )
+        .into());
+    }
     Ok(found)
 }
 

@@ -1,6 +1,7 @@
 //! `broker completions` and `broker man`
 
 use std::error::Error;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap_complete::Shell;
@@ -15,6 +16,13 @@ pub(crate) fn complete(shell: Shell) -> ExitCode {
     clap_complete::generate(shell, &mut cli::command(), "broker", &mut text);
     say_all(&text);
     ExitCode::SUCCESS
+}
+
+/// Writes all manual pages.
+pub(crate) fn write_pages(directory: &Path) -> Result<ExitCode, Box<dyn Error>> {
+    clap_mangen::generate_to(cli::command(), directory)
+        .map_err(|error| format!("the manual pages in {}: {error}", directory.display()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the manual page of the program or of a command, or that of one of a command's own.

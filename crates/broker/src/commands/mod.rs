@@ -29,7 +29,8 @@ pub(crate) async fn run(
         Command::Check { file } => Ok(config::check(&file)),
         Command::Serve(options) => serve::run(*options, settings).await,
         Command::Completions { shell } => Ok(manual::complete(shell)),
-        Command::Man { command } => manual::page(&command),
+        Command::Man { directory: Some(directory), .. } => manual::write_pages(&directory),
+        Command::Man { command, .. } => manual::page(&command),
         Command::Status(options) => status::run(&options).await,
         #[cfg(feature = "top")]
         Command::Top(options) => top::run(&options).await,

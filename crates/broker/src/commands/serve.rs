@@ -44,6 +44,7 @@ pub(crate) async fn run(
     };
     let current = Current::new(options.policy(), settings);
     loop {
+        let is_first = !legacy.is_own;
         let mut running = Running::start(&options, &current, legacy, &faults).await?;
         // Nothing is awaited since the connections are here, so none has been touched before the other process is told.
         if let Some(ancestor) = ancestor.take() {
@@ -51,7 +52,9 @@ pub(crate) async fn run(
             signals.unite_for(5 * FAREWELL);
         }
         running.claim_files();
-        say("ready");
+        if is_first {
+            say("ready");
+        }
         systemd::tell_ready();
         legacy = match running.end(&mut signals).await? {
             End::Over(code) => return Ok(code),

@@ -100,13 +100,19 @@ impl Control {
 
     async fn tap(&self, uri: &Uri) -> Result<Answer, Ended> {
         let Some((shown, name)) = named(uri, "peer") else { return Ok(unnamed("peer")) };
-        let tap = self.broker.tap(name).await?;
+        let tap = self.broker.tap(name.clone()).await?;
         note(format_args!("messages of {shown} are shown"));
-        Ok(lines(tap, move |mut tap: Tap| {
+        let nobody = (!self.broker.knows(name).await?).then(|| {
+            format!("nobody is called {shown} now; what passes is shown once somebody is")
+        });
+        Ok(lines((nobody, tap), move |(first, mut tap): (Option<String>, Tap)| {
             let shown = shown.clone();
             async move {
-                let passed = tap.recv().await?;
-                Some((tell(&shown, &passed), tap))
+                let line = match first {
+                    Some(line) => line,
+                    None => tell(&shown, &tap.recv().await?),
+                };
+                Some((line, (None, tap)))
             }
         }))
     }
@@ -117,7 +123,7 @@ impl Control {
             return plain(StatusCode::CONFLICT, "no dead letters are kept; `--dead-letters` does");
         };
         let (Some(numbers), Some(patience)) = (numbers(uri), patience(uri)) else {
-            let text = "?number= is to be that of a dead letter, and ?timeout= a number of seconds";
+            let text = "?number= is to be that of a dead letter, ?timeout= a number of seconds, and there is nothing else";
             return plain(StatusCode::BAD_REQUEST, text);
         };
         let file = letters.clone();
@@ -182,11 +188,11 @@ fn no_worker(name: &str) -> Answer {
     plain(StatusCode::NOT_FOUND, format!("no worker is called {name}; `broker status` lists all"))
 }
 
-/// None if one of them is none.
+/// None if one of them is none, or something is misspelt: without a number all letters are meant.
 fn numbers(uri: &Uri) -> Option<Vec<u64>> {
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let numbers = pairs.filter(|(key, _)| key == "number");
-    numbers.map(|(_, number)| number.parse().ok()).collect()
+    let numbers = pairs.filter(|(key, _)| key != "timeout");
+    numbers.map(|(key, number)| if key == "number" { number.parse().ok() } else { None }).collect()
 }
 
 /// How long each reply may take; for ever if that is not said.

@@ -71,11 +71,13 @@ pub enum Violation {
     NotReady,
     /// A worker's name was taken over by another connection. Its own is not kept.
     Replaced,
+    /// A client asks what a worker says when it is ready.
+    ReadyAsRequest,
 }
 
 impl Violation {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::NoDelimiter,
         Self::DuplicateReady,
         Self::ReadyWhileBusy,
@@ -87,6 +89,7 @@ impl Violation {
         Self::NotReading,
         Self::NotReady,
         Self::Replaced,
+        Self::ReadyAsRequest,
     ];
 
     /// In a word, for programs.
@@ -104,6 +107,7 @@ impl Violation {
             Self::NotReading => "not_reading",
             Self::NotReady => "not_ready",
             Self::Replaced => "replaced",
+            Self::ReadyAsRequest => "ready_as_request",
         }
     }
 }
@@ -118,7 +122,8 @@ impl fmt::Display for Violation {
             Self::DuplicateReady => "dropped READY from a worker that is idle already",
             Self::ReadyWhileBusy => "dropped READY from a worker that owes a reply",
             Self::UnaskedReply => {
-                "dropped a message that is not READY, from a worker that owes no reply"
+                "dropped a message that is not READY, from a worker that owes no reply (a client has to connect to \
+                 the frontend)"
             }
             Self::WrongReply => "dropped a reply that does not begin with the client's address",
             Self::LeaseOver => {
@@ -134,6 +139,9 @@ impl fmt::Display for Violation {
                 "has been connected for ten seconds and has not said READY; it gets nothing before it does"
             }
             Self::Replaced => "disconnected, because another worker has connected under its name",
+            Self::ReadyAsRequest => {
+                "asks READY, which is a request like any other here (a worker has to connect to the backend)"
+            }
         })
     }
 }

@@ -288,6 +288,17 @@ fn a_worker_that_leaves_before_it_has_read_its_request_was_not_killed_by_it() {
 }
 
 #[test]
+fn a_client_that_says_ready_is_told_of_and_served() {
+    let mut fixture = Fixture::with(1, 1);
+    fixture.client_sends(0, &["", "READY"]);
+    assert_eq!(fixture.actions(), ["Frontend 0: ReadyAsRequest", "W0 <- |C0||READY"]);
+    fixture.worker_sends(0, &["", "C0", "", "y"]);
+    fixture.actions();
+    fixture.client_sends(0, &["", "READY", "steady"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||READY|steady"]);
+}
+
+#[test]
 fn the_second_time_and_later_a_request_pauses_before_it_is_in_line_again() {
     let mut fixture = Fixture::with(1, 5);
     fixture.client_sends(0, &["", "x"]);

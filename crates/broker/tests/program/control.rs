@@ -132,6 +132,9 @@ fn a_tap_shows_the_frames_of_a_client_and_a_worker_as_they_pass_with_long_ones_c
     let (program, [frontend, backend]) = serve(&place);
     let context = zmq::Context::new();
     let worker = connect(&context, &backend, "W", "READY");
+    let before = connect(&context, &frontend, "B", "job");
+    answer(&worker);
+    before.recv_bytes(0).unwrap();
     let taps = ["C", "W"].map(|name| {
         let tap = Program::start(place.directory(), &["tap", "--peer", name]);
         assert_eq!(program.error(), format!("INFO  messages of {name} are shown"));
@@ -146,6 +149,7 @@ fn a_tap_shows_the_frames_of_a_client_and_a_worker_as_they_pass_with_long_ones_c
         let line = tap.line();
         line.split_once(' ').unwrap().1.to_owned()
     };
+    assert_eq!(taps[0].line(), "nobody is called C now; what passes is shown once somebody is");
     let body = format!("{}... (100 bytes)", "x".repeat(64));
     for direction in ["from", "to"] {
         assert_eq!(line(&taps[0]), format!("{direction} client C: (empty) | {body}"));

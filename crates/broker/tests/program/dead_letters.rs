@@ -1,8 +1,9 @@
 //! Requests that are given up, from the outside.
 
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
-use interop::socket;
+use interop::{Place, Transport, socket};
 
 use super::{ANYWHERE, directory};
 use crate::support::{Program, ask_over, run, text};
@@ -83,7 +84,7 @@ fn letters_that_bring_no_reply_end_it_with_why() {
     );
     assert_eq!((text(&output.stderr), text(&output.stdout)), (&*expected, ""));
     assert!(!output.status.success());
-    for bad in ["number=1&number=two", "number=", "timeout=soon", "timeout=-1"] {
+    for bad in ["number=1&number=two", "number=", "timeout=soon", "timeout=-1", "nubmer=1"] {
         let control = UnixStream::connect(directory.path().join("broker.control")).unwrap();
         let (code, body) = ask_over(control, &format!("POST /resubmit?{bad}"), "broker");
         assert!(code == 400 && body.contains("?timeout="), "{bad}: {code} {body}");
@@ -98,11 +99,52 @@ fn what_is_wrong_with_dead_letters_is_said_in_a_sentence() {
     let expected = "broker: the dead letters in nowhere: No such file or directory (os error 2)\n";
     assert_eq!(text(&output.stderr), expected);
     std::fs::write(directory.path().join("letters"), "not one\n").unwrap();
-    let output = run(directory.path(), &["dead-letters", "show", "letters", "7"]);
+    let output = run(directory.path(), &["dead-letters", "list", "letters"]);
     let expected = "broker: line 1 of letters is not a dead letter\n\
-                    broker: there is no number 7 among 0 dead letters\n";
+                    broker: letters has no dead letters; give the file of `serve --dead-letters`\n";
     assert_eq!((text(&output.stderr), output.status.success()), (expected, false));
-    let args = [&["serve"][..], &ANYWHERE, &["--dead-letters", "letters"]].concat();
-    let output = run(directory.path(), &args);
-    assert!(text(&output.stderr).contains("`chmod 600` the file"), "{output:?}");
+    for (file, told) in [
+        ("letters", "`chmod 600` the file"),
+        ("nowhere/letters", "No such file or directory (os error 2); make the directory first"),
+    ] {
+        let args = [&["serve"][..], &ANYWHERE, &["--dead-letters", file]].concat();
+        let output = run(directory.path(), &args);
+        assert!(text(&output.stderr).trim_end().ends_with(told), "{output:?}");
+    }
+}
+
+#[test]
+fn a_letter_for_which_there_is_no_room_leaves_nothing_of_itself_behind() {
+    let place = Place::new();
+    let [frontend, backend] = ["f", "b"].map(|name| place.endpoint(Transport::Ipc, name));
+    // Files of 512 or 1024 bytes, by the shell.
+    let mut shell = Command::new("sh");
+    shell
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_broker"),
+            "serve",
+        ])
+        .args(["--frontend", &frontend, "--backend", &backend, "--dead-letters", "letters"])
+        .args(["--max-worker-kills", "1"])
+        .current_dir(place.directory())
+        .stderr(Stdio::piped());
+    let program = Program::spawn(&mut shell);
+    program.endpoints();
+    let context = zmq::Context::new();
+    for (worker, request, told) in [
+        ("FIRST", "x".repeat(2000), "and it is lost"),
+        ("SECOND", "short".to_owned(), "it is dead letter 1"),
+    ] {
+        let client = socket(&context, zmq::REQ, "");
+        client.connect(&frontend).unwrap();
+        client.send(&request, 0).unwrap();
+        die_of_a_request(&backend, worker);
+        assert!(program.error().contains("has left with request"));
+        let line = program.error();
+        assert!(line.contains(told), "{line}");
+    }
+    let output = run(place.directory(), &["dead-letters", "list", "letters"]);
+    assert_eq!((text(&output.stderr), text(&output.stdout).lines().count()), ("", 2));
 }

@@ -262,3 +262,18 @@ fn what_is_ready_made_for_prometheus_and_grafana_names_metrics_that_there_are() 
     let output = run(place.directory(), &["check", path]);
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn the_guide_explains_the_words_for_all_losses_and_faults() {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let tables = guide.split_once("| losses |").unwrap().1;
+    let (losses, faults) = tables.split_once("| faults |").unwrap();
+    for cause in broker::Cause::ALL {
+        assert!(losses.contains(&format!("`{}`", cause.as_str().replace('_', " "))), "{cause:?}");
+    }
+    for violation in broker::Violation::ALL {
+        let word = violation.as_str().replace('_', " ");
+        assert!(faults.contains(&format!("`{word}`")), "{violation:?}");
+    }
+}

@@ -300,5 +300,10 @@ fn what_is_wrong_with_a_journal_is_said_in_a_sentence() {
     let expected = "ERROR the journal journal/journal: not a journal of a queue; give another directory, \
                     or move the file away\n";
     assert_eq!(said(directory.path()), expected);
+    std::fs::rename(&journal, directory.path().join("another")).unwrap();
+    std::fs::write(&journal, "Dear diary").unwrap();
+    assert_eq!(said(directory.path()), expected.replace("journal/journal", "journal"));
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::rename(directory.path().join("another"), &journal).unwrap();
     assert_eq!(std::fs::read(journal.join("journal")).unwrap(), b"Dear diary");
 }

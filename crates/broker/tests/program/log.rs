@@ -91,6 +91,24 @@ fn who_does_not_get_through_the_handshake_is_told_of_with_the_reason() {
     UnixStream::connect(path).unwrap().write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     let line = line_about(&program, "no handshake");
     assert!(line.contains("WARN") && line.contains(&frontend), "{line}");
+    assert!(line.ends_with("where its signature should be, as HTTP begins"), "{line}");
+}
+
+#[test]
+fn peers_at_the_wrong_side_are_told_of() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let context = zmq::Context::new();
+    for (name, endpoint, says, told) in [
+        ("W", frontend, "READY", "(a worker has to connect to the backend)"),
+        ("C", backend, "a request", "(a client has to connect to the frontend)"),
+    ] {
+        let peer = socket(&context, zmq::REQ, name);
+        peer.connect(&endpoint).unwrap();
+        peer.send(says, 0).unwrap();
+        let line = program.error();
+        assert!(line.contains(&format!(" {name} at ")) && line.ends_with(told), "{line}");
+    }
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Program {
         self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
+    /// Whether there is another line on standard output already.
+    pub(crate) fn has_line(&self) -> bool {
+        self.lines.try_recv().is_ok()
+    }
+
     /// The next line of standard error, without the time that the log has in front.
     pub(crate) fn error(&self) -> String {
         untimed(&self.raw_error()).to_owned()

@@ -112,6 +112,14 @@ fn shells_and_man_are_given_all_commands() {
     assert!(text(&output.stdout).contains("\\-\\-max\\-waiting"), "{output:?}");
     let output = run(directory.path(), &["man", "dead-letters", "resubmit"]);
     assert!(text(&output.stdout).contains("broker\\-dead\\-letters\\-resubmit"), "{output:?}");
+    let output = run(directory.path(), &["man", "--directory", "."]);
+    assert!(output.status.success(), "{output:?}");
+    for page in ["broker.1", "broker-serve.1", "broker-dead-letters-resubmit.1"] {
+        assert!(directory.path().join(page).exists(), "{page}");
+    }
+    let output = run(directory.path(), &["man", "--directory", "nowhere"]);
+    let told = "broker: the manual pages in nowhere: No such file or directory (os error 2)\n";
+    assert_eq!((text(&output.stderr), output.status.success()), (told, false));
     let output = run(directory.path(), &["man", "nothing"]);
     assert_eq!(
         text(&output.stderr),

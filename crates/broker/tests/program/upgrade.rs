@@ -197,6 +197,7 @@ fn a_program_that_does_not_start_or_ends_half_way_changes_nothing() {
     std::fs::write(&config, "max-message-size = \"2G\"\n").unwrap();
     let output = run(directory, &["upgrade"]);
     assert!(text(&output.stderr).contains("this one does"), "{output:?}");
+    assert!(!program.has_line(), "where it listens was said at its start");
     let said: Vec<_> = std::iter::repeat_with(|| program.error())
         .take(60)
         .take_while(|line| !line.contains("cannot keep") && !line.contains("journal"))
@@ -257,6 +258,9 @@ fn a_tap_goes_on_with_the_next_process() {
     assert_eq!(tap.error(), "broker: the queue was upgraded and goes on");
     let _worker = Worker::start(&backend, "W", Duration::ZERO);
     assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
+    for _ in 0..2 {
+        assert!(tap.line().starts_with("nobody is called C now"));
+    }
     assert!(tap.line().ends_with(" from client C: (empty) | x"));
     assert!(tap.line().ends_with(" to client C: (empty) | x"));
 }

@@ -14,9 +14,6 @@ use crate::log;
 use crate::output::warn;
 use crate::systemd::Sockets;
 
-/// Descriptors that are not connections: standard streams, listeners, the runtime's own.
-const SPARE_DESCRIPTORS: u64 = 64;
-
 /// What the options say. A side for which systemd listens does not listen elsewhere.
 pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Builder {
     let unless = |passed: &[OwnedFd], endpoints: &[Endpoint]| {
@@ -24,7 +21,7 @@ pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Buil
     };
     let mut builder = Builder::from(Config {
         policy: options.policy(),
-        max_connections: max_connections(descriptors::raise_limit()),
+        max_connections: descriptors::max_connections(),
         frontend: unless(&sockets.frontend, &options.frontend),
         backend: unless(&sockets.backend, &options.backend),
         ipc_mode: options.ipc_mode,
@@ -58,22 +55,4 @@ pub(super) fn tell(
             tell_of_change(change);
         })
         .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
-}
-
-/// Half of the descriptors for each side, so that neither can starve the other.
-fn max_connections(descriptors: u64) -> usize {
-    let half = descriptors.saturating_sub(SPARE_DESCRIPTORS) / 2;
-    usize::try_from(half).unwrap_or(usize::MAX).clamp(1, Config::default().max_connections)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_leave_descriptors_to_spare() {
-        assert_eq!(max_connections(1024), 480);
-        assert_eq!(max_connections(10), 1);
-        assert_eq!(max_connections(u64::MAX), 16_384);
-    }
 }

@@ -70,17 +70,26 @@ impl Doors {
         control: Control,
     ) -> io::Result<()> {
         if let Some(http) = &self.listeners.http {
-            say(format_args!("http http://{}", http.local_addr()?));
             let hosts = options.http_host.clone();
             let server = Server::public(http.try_clone()?, hosts, view.clone())?;
             self.servers.spawn(server.run());
         }
         if let Some(listener) = &self.listeners.control {
+            let server = Server::owned(listener.try_clone()?, control, view.clone())?;
+            self.servers.spawn(server.run());
+        }
+        Ok(())
+    }
+
+    /// Says where they are.
+    pub(super) fn tell(&self) -> io::Result<()> {
+        if let Some(http) = &self.listeners.http {
+            say(format_args!("http http://{}", http.local_addr()?));
+        }
+        if let Some(listener) = &self.listeners.control {
             let address = listener.local_addr()?;
             let path = std::path::absolute(address.as_pathname().unwrap_or(Path::new("")))?;
             say(format_args!("control {}", path.display()));
-            let server = Server::owned(listener.try_clone()?, control, view.clone())?;
-            self.servers.spawn(server.run());
         }
         Ok(())
     }

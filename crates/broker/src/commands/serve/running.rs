@@ -40,6 +40,8 @@ pub(crate) struct Legacy {
     letters: Option<Letters>,
     /// Where the process before kept its journal. It must not be left with requests that go on.
     pub(crate) journal: Option<PathBuf>,
+    /// It is this process's own, which has said where it listens.
+    pub(super) is_own: bool,
 }
 
 impl Legacy {
@@ -83,7 +85,8 @@ impl Running {
         legacy: Legacy,
         faults: &faults::Shared,
     ) -> Result<Self, Box<dyn Error>> {
-        let Legacy { sockets, handover, listeners, addresses, letters, journal: before } = legacy;
+        let Legacy { sockets, handover, listeners, addresses, letters, journal: before, is_own } =
+            legacy;
         let place = options.start.journal.as_deref().map(std::path::absolute).transpose()?;
         if handover.is_some() && before != place {
             let shown = |path: &Option<PathBuf>| {
@@ -122,7 +125,9 @@ impl Running {
             (broker, restored) = broker.with_journal(journal, replay)?;
             tell_of_restored(&restored, cut_off);
         }
-        tell_of_endpoints(&broker);
+        if !is_own {
+            tell_of_endpoints(&broker);
+        }
         let addresses = listens_still(&addresses, current.addresses());
         let (handle, hangup) = (broker.handle(), signals::hangup()?);
         tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
@@ -133,6 +138,9 @@ impl Running {
             let (letters, frontend) = (letters.clone(), frontend.clone());
             let control = Control { broker: handle.clone(), demand, letters, frontend };
             doors.serve(options, &view, control)?;
+            if !is_own {
+                doors.tell()?;
+            }
         }
         tasks.spawn(systemd::watch(handle.clone()));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -236,7 +244,8 @@ impl Running {
         let handover = Some(handover);
         let Self { addresses, letters, journal, .. } = self;
         let sockets = Sockets::default();
-        let legacy = Legacy { sockets, handover, listeners, addresses, letters, journal };
+        let is_own = true;
+        let legacy = Legacy { sockets, handover, listeners, addresses, letters, journal, is_own };
         systemd::tell_alive();
         let inherited = successor.inherit(&legacy);
         let mut drains = false;

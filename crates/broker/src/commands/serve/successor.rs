@@ -164,12 +164,17 @@ impl Successor {
                 Err(io::Error::other(format!("it gave no sign of life within {seconds} s")))
             }
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            _ => {
-                let how = self
-                    .wait_for_end()
-                    .map_or("it has ended".to_owned(), |status| format!("it has ended ({status})"));
-                Err(io::Error::other(format!("{how}; its log, which is this one's, says why")))
-            }
+            _ => Err(io::Error::other(match self.wait_for_end() {
+                Some(status) if status.success() => {
+                    "it has ended as if all were well; is it a broker that can be upgraded to?"
+                        .to_owned()
+                }
+                Some(status) => {
+                    format!("it has ended ({status}); its log, which is this one's, says why")
+                }
+                None => "it has closed its standard input; is it a broker that can be upgraded to?"
+                    .to_owned(),
+            })),
         }
     }
 
