@@ -40,7 +40,7 @@ impl Idle {
         self.forget_silence(worker);
         let mut becomes_idle = delimited;
         for action in actions {
-            if let Action::Report(Side::Backend, peer, violation) = action
+            if let Action::Report(Side::Backend, peer, violation, _) = action
                 && *peer == worker
             {
                 match violation {

@@ -96,7 +96,8 @@ pub(crate) fn tell_of_reports() -> impl Fn(&Report) + Send {
             limit.borrow_mut().tell(&report.routing_id, address, (side, reason), Instant::now());
         let Some(untold) = told else { return };
         let identity = report.routing_id.escape_ascii();
-        tracing::warn!(%side, %identity, %address, %reason, "{report}{untold}");
+        let request = report.request;
+        tracing::warn!(%side, %identity, %address, %reason, request, "{report}{untold}");
     }
 }
 

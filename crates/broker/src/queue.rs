@@ -371,7 +371,7 @@ impl Queue {
 
     fn report(&mut self, side: Side, peer: PeerId, violation: Violation) {
         self.count_violation(violation);
-        self.actions.push_back(Action::Report(side, peer, violation));
+        self.actions.push_back(Action::Report(side, peer, violation, None));
     }
 }
 

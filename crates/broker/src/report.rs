@@ -20,12 +20,15 @@ pub struct Report {
     pub address: Arc<str>,
     /// What was wrong.
     pub violation: Violation,
+    /// The number of the request that it is about, if that is one's lease.
+    pub request: Option<u64>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { side, routing_id, address, violation } = self;
-        write!(f, "{side} {} at {address}: {violation}", routing_id.escape_ascii())
+        let Self { side, routing_id, address, violation, request } = self;
+        write!(f, "{side} {} at {address}: {violation}", routing_id.escape_ascii())?;
+        request.map_or(Ok(()), |number| write!(f, " (request {number})"))
     }
 }
 
@@ -91,13 +94,14 @@ impl fmt::Debug for Reports {
 }
 
 impl Reports {
-    pub(crate) fn add(&self, peer: &Peer, side: Side, violation: Violation) {
+    pub(crate) fn add(&self, peer: &Peer, side: Side, violation: Violation, request: Option<u64>) {
         let Some(report) = &self.report else { return };
         report(&Report {
             side,
             routing_id: peer.routing_id.clone(),
             address: peer.address.clone(),
             violation,
+            request,
         });
     }
 

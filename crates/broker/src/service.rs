@@ -245,7 +245,7 @@ impl Broker {
             PeerEvent::Left(worker, reason) => {
                 if reason == LeaveReason::Replaced {
                     self.queue.count_violation(Violation::Replaced);
-                    self.reports.add(&worker, Side::Backend, Violation::Replaced);
+                    self.reports.add(&worker, Side::Backend, Violation::Replaced, None);
                 }
                 let had = self.queue.worker_left(worker.id, &reason);
                 let left = PeerChange::left(Side::Backend, &worker, &reason);
@@ -266,7 +266,7 @@ impl Broker {
             PeerEvent::Left(client, reason) => {
                 if reason == LeaveReason::WriteTimeout {
                     self.queue.count_violation(Violation::NotReading);
-                    self.reports.add(&client, Side::Frontend, Violation::NotReading);
+                    self.reports.add(&client, Side::Frontend, Violation::NotReading, None);
                 }
                 self.reports.add_change(PeerChange::left(Side::Frontend, &client, &reason));
                 self.queue.client_left(client.id);
@@ -290,9 +290,9 @@ impl Broker {
                     Action::Release(client) => self.batch.released.push(client),
                     Action::GiveUp(letter) => (self.dead_letters)(&letter),
                     Action::LookAt(client) => self.look_at(client),
-                    Action::Report(side, peer, violation) => {
+                    Action::Report(side, peer, violation, request) => {
                         if let Some(peer) = self.socket(side).peer(peer) {
-                            self.reports.add(&peer, side, violation);
+                            self.reports.add(&peer, side, violation, request);
                         }
                     }
                 }
@@ -364,7 +364,7 @@ impl Broker {
         for client in self.batch.full.drain(..) {
             self.queue.count_violation(Violation::NotReading);
             if let Some(peer) = self.frontend.peer(client) {
-                self.reports.add(&peer, Side::Frontend, Violation::NotReading);
+                self.reports.add(&peer, Side::Frontend, Violation::NotReading, None);
             }
             self.frontend.disconnect_peer(client);
         }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
 
-use broker::{Ended, Handle, Passed, Side, Tap};
+use broker::{Ended, Excerpt, Handle, Passed, Side, Tap};
 use bytes::Bytes;
 use futures::stream::unfold;
 use http_body_util::{BodyExt, StreamBody};
@@ -236,8 +236,17 @@ fn tell(name: &str, passed: &Passed) -> String {
         Side::Frontend => "client",
         Side::Backend => "worker",
     };
-    let mut frames: Vec<_> =
-        passed.frames.iter().map(|frame| excerpt(&frame.start, frame.size)).collect();
+    // What stands in front of an empty frame is whom it is for, as others show it too.
+    let behind = passed.frames.iter().skip(1).map(Some).chain([None]);
+    let show = |(frame, behind): (&Excerpt, Option<&Excerpt>)| {
+        let is_whole = frame.size > 0 && frame.size == frame.start.len();
+        if is_whole && behind.is_some_and(|behind| behind.size == 0) {
+            names::show(&frame.start)
+        } else {
+            excerpt(&frame.start, frame.size)
+        }
+    };
+    let mut frames: Vec<_> = passed.frames.iter().zip(behind).map(show).collect();
     if passed.more > 0 {
         frames.push(format!("{} more frames", passed.more));
     }

@@ -22,8 +22,8 @@ pub enum Action {
     LookAt(PeerId),
     /// A request was given up. Its client is told by another action, if it is told.
     GiveUp(Box<DeadLetter>),
-    /// A peer did something wrong. Its connection is kept.
-    Report(Side, PeerId, Violation),
+    /// A peer did something wrong, maybe about the request of this number. Its connection is kept.
+    Report(Side, PeerId, Violation, Option<u64>),
 }
 
 /// One of the two sides of the queue.
@@ -71,7 +71,7 @@ pub enum Violation {
     NotReady,
     /// A worker's name was taken over by another connection. Its own is not kept.
     Replaced,
-    /// A client asks what a worker says when it is ready.
+    /// A client asks what a worker says when it is ready. It is served.
     ReadyAsRequest,
 }
 

@@ -179,7 +179,8 @@ impl Queue {
         self.report(Side::Backend, worker, violation);
         let quarantined = self.workers.strike(worker, self.policy.max_strikes);
         if quarantined {
-            self.actions.push_back(Action::Report(Side::Backend, worker, Violation::Quarantined));
+            let violation = Violation::Quarantined;
+            self.actions.push_back(Action::Report(Side::Backend, worker, violation, None));
         }
         quarantined
     }

@@ -132,7 +132,9 @@ impl Queue {
         while let Some(due) = self.workers.take_due(self.now) {
             match due {
                 Due::LeaseOver(worker, request) => {
-                    self.report(Side::Backend, worker, Violation::LeaseOver);
+                    let (over, number) = (Violation::LeaseOver, Some(request.number));
+                    self.count_violation(over);
+                    self.actions.push_back(Action::Report(Side::Backend, worker, over, number));
                     self.lose(worker, request, Cause::LeaseOver);
                 }
                 Due::NotReady(worker) => self.report(Side::Backend, worker, Violation::NotReady),

@@ -102,8 +102,9 @@ impl Fixture {
             Action::Release(client) => format!("C{} released", number(client)),
             Action::LookAt(_) => unreachable!("that is done below"),
             Action::GiveUp(letter) => format!("gave up {}: {:?}", text(letter.body), letter.reason),
-            Action::Report(side, peer, violation) => {
-                format!("{side:?} {}: {violation:?}", number(peer))
+            Action::Report(side, peer, violation, request) => {
+                let request = request.map_or(String::new(), |number| format!(" of {number}"));
+                format!("{side:?} {}: {violation:?}{request}", number(peer))
             }
         };
         let mut lines = Vec::new();
@@ -384,7 +385,7 @@ fn a_request_whose_lease_is_over_goes_to_the_next_and_its_worker_gets_nothing_be
     fixture.wait(Duration::from_millis(9_999));
     assert_eq!(fixture.actions(), ["W0 <- |C0||x"]);
     fixture.wait(Duration::from_millis(1));
-    assert_eq!(fixture.actions(), ["Backend 0: LeaseOver", "W1 <- |C0||x"]);
+    assert_eq!(fixture.actions(), ["Backend 0: LeaseOver of 1", "W1 <- |C0||x"]);
     fixture.worker_sends(1, &["", "C0", "", "y"]);
     fixture.client_sends(1, &["", "z"]);
     assert_eq!(fixture.actions(), ["C0 <- |y", "W1 <- |C1||z"]);
@@ -465,7 +466,7 @@ fn who_was_stopped_does_not_take_the_leases_of_all_for_over() {
     fixture.wake_at(fixture.now + Duration::from_secs(3600));
     assert_eq!((fixture.actions(), fixture.queue.in_flight()), (vec![], 1));
     fixture.wait(Duration::from_secs(10));
-    assert_eq!(fixture.actions()[0], "Backend 0: LeaseOver");
+    assert_eq!(fixture.actions()[0], "Backend 0: LeaseOver of 1");
 }
 
 #[test]
@@ -745,7 +746,7 @@ fn a_request_that_an_adopted_worker_does_not_answer_goes_to_another_after_a_minu
     fixture.client_sends(0, &["", "x"]);
     fixture.join_worker(1);
     fixture.wait(Duration::from_secs(60));
-    assert_eq!(fixture.actions(), ["W0 <- |C0||x", "Backend 0: LeaseOver", "W1 <- |C0||x"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||x", "Backend 0: LeaseOver of 1", "W1 <- |C0||x"]);
 }
 
 #[test]

@@ -158,6 +158,12 @@ fn a_tap_shows_the_frames_of_a_client_and_a_worker_as_they_pass_with_long_ones_c
         let expected = format!("{direction} worker W: (empty) | C | (empty) | {body}");
         assert_eq!(line(&taps[1]), expected);
     }
+    let nameless = connect(&context, &frontend, "", "y");
+    answer(&worker);
+    nameless.recv_bytes(0).unwrap();
+    let (name, body) = (r"to worker W: (empty) | \x00", " | (empty) | y");
+    let shown = line(&taps[1]);
+    assert!(shown.starts_with(name) && shown.ends_with(body), "as the log has it: {shown}");
     drop(program);
     for tap in taps {
         assert_eq!(tap.error(), "broker: the queue has ended");

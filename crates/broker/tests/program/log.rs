@@ -62,6 +62,22 @@ fn a_worker_that_leaves_with_a_request_is_told_of() {
 }
 
 #[test]
+fn a_lease_that_is_over_is_told_of_with_its_request() {
+    let place = Place::new();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &["--lease", "0.05"]);
+    let context = zmq::Context::new();
+    let worker = socket(&context, zmq::REQ, "W");
+    worker.connect(&backend).unwrap();
+    worker.send("READY", 0).unwrap();
+    let client = socket(&context, zmq::REQ, "C");
+    client.connect(&frontend).unwrap();
+    client.send("a request", 0).unwrap();
+    let line = program.error();
+    let told = "took longer for a request than the lease, and gets nothing more before it answers (request 1)";
+    assert!(line.contains("WARN  worker W at ") && line.ends_with(told), "{line}");
+}
+
+#[test]
 fn json_has_a_line_for_each_event_with_who_where_and_why() {
     let place = Place::new();
     let (program, [frontend, _]) = Program::serve_at(&place, &["--log", "json"]);
