@@ -9,6 +9,7 @@ use zmtp::{Endpoint, Router};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::handover::{Handover, Inherited};
+use crate::journal::JournalError;
 use crate::queue::{DeadLetter, Policy, Queue, Side};
 use crate::report::{PeerChange, Report, Reports};
 use crate::service::Broker;
@@ -119,6 +120,12 @@ impl Builder {
         self
     }
 
+    /// [`Config::ipc_mode`]
+    pub fn ipc_mode(mut self, mode: u32) -> Self {
+        self.config.ipc_mode = Some(mode);
+        self
+    }
+
     /// [`Config::max_message_size`]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.config.max_message_size = bytes;
@@ -177,6 +184,13 @@ impl Builder {
     /// Calls `keep` for each request that is given up.
     pub fn on_dead_letter(mut self, keep: impl FnMut(&DeadLetter) + Send + 'static) -> Self {
         self.dead_letters = Box::new(keep);
+        self
+    }
+
+    /// Calls `tell` when a [journal](Broker::with_journal) that has grown long cannot be begun anew. It grows on, and that is
+    /// tried again when it is several times as long.
+    pub fn on_long_journal(mut self, tell: impl Fn(&JournalError) + Send + 'static) -> Self {
+        self.reports.journal = Some(Box::new(tell));
         self
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zmtp::{LeaveReason, Peer};
 
+use crate::journal::JournalError;
 use crate::queue::{Cause, Side, Violation};
 
 /// A peer did something wrong.
@@ -80,11 +81,13 @@ impl fmt::Display for PeerChange<'_> {
 
 pub(crate) type OnReport = Box<dyn Fn(&Report) + Send>;
 pub(crate) type OnPeerChange = Box<dyn Fn(PeerChange<'_>) + Send>;
+pub(crate) type OnLongJournal = Box<dyn Fn(&JournalError) + Send>;
 
 #[derive(Default)]
 pub(crate) struct Reports {
     pub(crate) report: Option<OnReport>,
     pub(crate) change: Option<OnPeerChange>,
+    pub(crate) journal: Option<OnLongJournal>,
 }
 
 impl fmt::Debug for Reports {
@@ -103,6 +106,12 @@ impl Reports {
             violation,
             request,
         });
+    }
+
+    pub(crate) fn add_long_journal(&self, error: &JournalError) {
+        if let Some(tell) = &self.journal {
+            tell(error);
+        }
     }
 
     pub(crate) fn add_change(&self, change: PeerChange<'_>) {

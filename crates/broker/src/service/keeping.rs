@@ -80,7 +80,10 @@ impl Broker {
         if journal.is_long() {
             match journal.prepare(&self.queue.snapshot()) {
                 Ok(()) => journal.switch()?,
-                Err(_) => journal.put_off(),
+                Err(error) => {
+                    journal.put_off();
+                    self.reports.add_long_journal(&error);
+                }
             }
         }
         Ok(())

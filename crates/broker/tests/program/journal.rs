@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use interop::{PATIENCE, Place, Transport, socket};
+use interop::{PATIENCE, Place, Transport, Worker, request, socket};
 use rustix::process::Signal;
 use zmq::{Context, Socket};
 
@@ -306,4 +306,19 @@ fn what_is_wrong_with_a_journal_is_said_in_a_sentence() {
     std::fs::remove_file(&journal).unwrap();
     std::fs::rename(directory.path().join("another"), &journal).unwrap();
     assert_eq!(std::fs::read(journal.join("journal")).unwrap(), b"Dear diary");
+}
+
+#[test]
+fn a_journal_that_cannot_be_begun_anew_is_told_of_and_grows_on() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    std::fs::create_dir(queues.directory().join("journal/journal.new")).unwrap();
+    let _worker = Worker::start(&queues.endpoint("backend"), "W", Duration::ZERO);
+    let large = [vec![7; 16 << 20]];
+    for _ in 0..5 {
+        assert!(request(&queues.endpoint("frontend"), "C", &large) == large, "it is answered");
+    }
+    let line = queue.error();
+    assert!(line.contains("could not be begun anew, and grows on"), "{line}");
+    assert_eq!(request(&queues.endpoint("frontend"), "C", &[b"x".to_vec()]), [b"x"]);
 }

@@ -54,5 +54,8 @@ pub(super) fn tell(
             }
             tell_of_change(change);
         })
+        .on_long_journal(|error| {
+            warn(format_args!("{error}; the journal could not be begun anew, and grows on"));
+        })
         .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
 }
