@@ -72,6 +72,9 @@ use steering::Mode;
 pub(crate) use workers::Owed;
 use workers::Workers;
 
+/// Of an empty frame and `READY` behind it.
+const READY_SIZE: usize = 2 + 7;
+
 /// How long a peer that is back is silent before it is taken for waiting: a worker for a request, a client for its reply.
 const SILENCE: Duration = Duration::from_secs(1);
 
@@ -202,9 +205,10 @@ impl Queue {
             return;
         };
         self.counters.requests += 1;
-        self.counters.request_bytes += message.wire_size() as u64;
+        let size = message.wire_size();
+        self.counters.request_bytes += size as u64;
         self.number += 1;
-        if message.part(1) == Some(b"READY") && message.len() == 2 {
+        if size == READY_SIZE && message.part(1) == Some(b"READY") {
             self.report(Side::Frontend, client, Violation::ReadyAsRequest);
         }
         let most = match self.policy.at_limit {
