@@ -217,7 +217,6 @@ impl World {
         self.journal.begin_anew(self.queue.snapshot());
         let silent = self.in_state(&[WorkerState::Silent]);
         self.idle.go_on(|id| silent.contains(&id));
-        (self.adopted, self.resumed) = (0, 0);
     }
 
     fn next_id(&mut self) -> PeerId {

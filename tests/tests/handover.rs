@@ -136,6 +136,9 @@ async fn under_load_no_peer_notices_that_the_broker_changes() {
     drop(workers);
     let status = queue.wait_for(|status| status.workers.is_empty()).await;
     assert_eq!(status.counters.retries + status.counters.stale_replies, 0);
+    let all = u64::from(answers.load(Ordering::Relaxed));
+    assert_eq!((status.counters.requests, status.counters.replies), (all, all));
+    assert_eq!(status.times.unwrap().served.count(), all, "counted on by each queue");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker::Side;
+use serde::{Deserialize, Serialize};
 
 /// Counts that whoever hears of a connection adds to.
 pub(crate) type Shared = Arc<Mutex<Connections>>;
 
 /// Connections so far, of the frontend and of the backend.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Connections {
     joined: [u64; 2],
     refused: [u64; 2],

@@ -32,6 +32,13 @@ pub(crate) fn read(shared: &Shared) -> Vec<Fault> {
     shared.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
 }
 
+/// Adds what was before all of them, the latest first.
+pub(crate) fn recall(shared: &Shared, before: Vec<Fault>) {
+    let mut faults = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let room = FAULTS.saturating_sub(faults.len());
+    before.into_iter().take(room).for_each(|fault| faults.push_front(fault));
+}
+
 /// Keeps what it is given of the log.
 #[derive(Debug)]
 pub(crate) struct Keep(pub(crate) Shared);

@@ -15,7 +15,7 @@ use zmtp::{DetachedConnection, DetachedListener, Endpoint, Peer, PeerId, Router}
 use crate::queue::{Estate, Left, Queue, Replay};
 
 /// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
-/// clients wait for and what workers have. Their peers do not notice. What has been counted is not in it.
+/// clients wait for, what workers have, and what was counted. Their peers do not notice.
 #[derive(Debug)]
 pub struct Handover {
     listeners: [Vec<DetachedListener>; 2],

@@ -17,7 +17,7 @@ const LOOKS: usize = 300;
 pub(crate) type Shared = Arc<Mutex<History>>;
 
 /// The last looks.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct History {
     looks: VecDeque<Look>,
     last: u64,

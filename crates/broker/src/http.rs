@@ -203,15 +203,15 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::{connections, faults};
+    use crate::memory::Memory;
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_the_answer_makes_room() {
         let everywhere = "tcp://127.0.0.1:0".parse::<zmtp::Endpoint>().unwrap();
         let builder = Broker::builder().frontend(everywhere.clone()).backend(everywhere);
         let mut broker = builder.bind().await.unwrap();
-        let (connections, faults) = (connections::Shared::default(), faults::Shared::default());
-        let door = Door::Public(Vec::new(), View::of(broker.handle(), connections, faults));
+        let view = View { broker: broker.handle(), memory: Memory::default() };
+        let door = Door::Public(Vec::new(), view);
         let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
         let (mut visitor, stream) = tokio::io::duplex(64);
         let served = tokio::spawn(serve(TokioIo::new(stream), Arc::new(door), place));

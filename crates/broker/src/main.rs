@@ -18,6 +18,7 @@ mod faults;
 mod history;
 mod http;
 mod log;
+mod memory;
 mod metrics;
 mod names;
 mod output;

@@ -51,6 +51,7 @@ use bytes::Bytes;
 use zmtp::{LeaveReason, Message, PeerId};
 
 pub use action::{Action, Side, Violation};
+pub(crate) use counters::Account;
 pub use counters::{Counters, Faults};
 pub(crate) use doubt::Doubt;
 pub(crate) use envelope::{ENVELOPE_COST, ENVELOPE_FRAMES};

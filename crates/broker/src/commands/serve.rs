@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use crate::cli::{Serve, Setting};
 use crate::commands::reload::Current;
-use crate::faults;
 use crate::log;
+use crate::memory::Memory;
 use crate::output::{say, warn};
 use crate::signals::{self, Signals};
 use crate::systemd;
@@ -32,12 +32,12 @@ pub(crate) async fn run(
     // The options have just been read.
     let _early = signals::hangup()?;
     successor::remember_program();
-    let faults = faults::Shared::default();
-    log::start(options.log, options.log_level, faults.clone());
+    let mut memory = Memory::default();
+    log::start(options.log, options.log_level, memory.faults.clone());
     options.doubts().into_iter().for_each(|(_, what)| warn(what));
     let mut ancestor = Ancestor::find()?;
     let mut legacy = match &mut ancestor {
-        Some(ancestor) => ancestor.inherit().map_err(|error| {
+        Some(ancestor) => ancestor.inherit(&mut memory).map_err(|error| {
             format!("nothing was left to this process by the one before: {error}")
         })?,
         None => Legacy::of(systemd::sockets()?),
@@ -45,7 +45,7 @@ pub(crate) async fn run(
     let current = Current::new(options.policy(), settings);
     loop {
         let is_first = !legacy.is_own;
-        let mut running = Running::start(&options, &current, legacy, &faults).await?;
+        let mut running = Running::start(&options, &current, legacy, &memory).await?;
         // Nothing is awaited since the connections are here, so none has been touched before the other process is told.
         if let Some(ancestor) = ancestor.take() {
             ancestor.release()?;

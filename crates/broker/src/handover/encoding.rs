@@ -9,7 +9,8 @@
 //! at work    6  worker's id  name  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
 //! held       7  client's name  lock-step  is in the journal [number]  frames
 //! away       8  worker's name
-//! end        9
+//! account    9
+//! end       10
 //!
 //! request    number  client's id  age  turn  frames  was handed out [losses]
 //! turn       0 in line,  1 next,  2 after  pause
@@ -20,6 +21,8 @@
 //!
 //! Times are microseconds.
 
+mod account;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -27,12 +30,14 @@ use bytes::Bytes;
 use zmtp::proto::SocketType;
 use zmtp::{DetachedConnection, DetachedListener, Message, PeerId};
 
+use account::put_account;
+
 use super::{Handover, Part};
 use crate::fields::{Fields, put_bytes, put_frames, put_size};
 use crate::queue::{Cause, Doubt, Estate, Held, Left, Owed, Pending, Turn, Work};
 
 /// To be changed with anything below, or with what is in a connection.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 const HEAD: u8 = 1;
 const LISTENER: u8 = 2;
@@ -42,7 +47,8 @@ const WAITING: u8 = 5;
 const AT_WORK: u8 = 6;
 const HELD: u8 = 7;
 const AWAY: u8 = 8;
-const END: u8 = 9;
+const ACCOUNT: u8 = 9;
+const END: u8 = 10;
 
 const SILENT: u8 = 0;
 const IDLE: u8 = 1;
@@ -97,7 +103,9 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
         bytes
     });
     let peers = listeners.chain(clients).chain(workers);
-    let end = std::iter::once(vec![END]);
+    let mut account = vec![ACCOUNT];
+    put_account(&estate.account, &mut account);
+    let end = [account, vec![END]];
     let rest = waiting.chain(at_work).chain(held).chain(away).chain(end).map(alone);
     std::iter::once(alone(head)).chain(peers).chain(rest)
 }
@@ -211,6 +219,7 @@ pub(super) fn from_parts(
             }
             (HELD, None) => handover.estate.held.push(fields.held()?),
             (AWAY, None) => handover.estate.away.push(Bytes::copy_from_slice(fields.bytes()?)),
+            (ACCOUNT, None) => handover.estate.account = fields.account()?,
             (END, None) => return Some(handover),
             _ => return None,
         }

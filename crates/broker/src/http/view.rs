@@ -1,6 +1,6 @@
 //! [`View`]: what can be read of a queue, and the page that shows it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use broker::{Ended, Handle, Status};
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderValue};
@@ -9,9 +9,10 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::{Answer, answer, parameter, plain};
-use crate::connections::{self, Connections};
+use crate::connections::Connections;
 use crate::faults;
-use crate::history::{self, History};
+use crate::history::History;
+use crate::memory::Memory;
 use crate::metrics;
 use crate::status::Report;
 
@@ -31,24 +32,11 @@ const PAGE_POLICY: &str =
 /// What can be read of a queue.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    started: Instant,
     pub(crate) broker: Handle,
-    connections: connections::Shared,
-    pub(crate) history: history::Shared,
-    faults: faults::Shared,
+    pub(crate) memory: Memory,
 }
 
 impl View {
-    /// From now on.
-    pub(crate) fn of(
-        broker: Handle,
-        connections: connections::Shared,
-        faults: faults::Shared,
-    ) -> Self {
-        let history = history::Shared::default();
-        Self { started: Instant::now(), broker, connections, history, faults }
-    }
-
     /// None if there is nothing at this path.
     pub(super) async fn answer(&self, uri: &Uri) -> Option<Answer> {
         let is_well = |_| plain(StatusCode::OK, "ok");
@@ -64,7 +52,7 @@ impl View {
             "/metrics" => self.with_status(|status| self.metrics(status)).await,
             "/status" => self.with_status(|status| json(&self.report(&status))).await,
             "/history" => match parameter(uri, "after").as_deref().unwrap_or("0").parse() {
-                Ok(after) => json(&History::read(&self.history, after)),
+                Ok(after) => json(&History::read(&self.memory.history, after)),
                 Err(_) => plain(StatusCode::BAD_REQUEST, "`after` is the number of a look"),
             },
             "/healthz" => self.with_status(is_well).await,
@@ -74,12 +62,12 @@ impl View {
     }
 
     fn metrics(&self, status: Status) -> Answer {
-        let text = metrics::text(status, Connections::read(&self.connections));
+        let text = metrics::text(status, Connections::read(&self.memory.connections));
         answer(StatusCode::OK, metrics::CONTENT_TYPE, text)
     }
 
     fn report(&self, status: &Status) -> Report {
-        Report::new(status, self.started.elapsed(), faults::read(&self.faults))
+        Report::new(status, self.memory.started.elapsed(), faults::read(&self.memory.faults))
     }
 
     async fn with_status(&self, tell: impl FnOnce(Status) -> Answer) -> Answer {

@@ -1,9 +1,19 @@
-//! [`Counters`]: what has happened, in numbers; [`Faults`]: what of that was somebody's fault.
+//! [`Counters`]: what has happened, in numbers; [`Faults`]: what of that was somebody's fault; [`Account`]: all that a queue
+//! has counted.
 
 use std::collections::BTreeMap;
 
 use super::action::Violation;
 use super::request::Cause;
+use super::times::Times;
+
+/// All that a queue has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) counters: Counters,
+    pub(crate) faults: Faults,
+    pub(crate) times: Option<Box<Times>>,
+}
 
 /// What went wrong, by what it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,4 +64,55 @@ pub struct Counters {
     pub adopted: u64,
     /// Times that a peer did something wrong.
     pub violations: u64,
+}
+
+impl Counters {
+    /// Each of them, always in one order.
+    pub(crate) fn each(&mut self) -> [&mut u64; 16] {
+        let Self {
+            requests,
+            request_bytes,
+            replies,
+            reply_bytes,
+            given_up,
+            dropped,
+            rejected,
+            abandoned,
+            lost,
+            errors,
+            full,
+            retries,
+            resumed,
+            stale_replies,
+            adopted,
+            violations,
+        } = self;
+        [
+            requests,
+            request_bytes,
+            replies,
+            reply_bytes,
+            given_up,
+            dropped,
+            rejected,
+            abandoned,
+            lost,
+            errors,
+            full,
+            retries,
+            resumed,
+            stale_replies,
+            adopted,
+            violations,
+        ]
+    }
+
+    /// So many requests wait or run. The others that have not ended in another way have been abandoned.
+    pub(super) fn settle(&mut self, open: usize) {
+        let Self { requests, replies, given_up, dropped, rejected, abandoned, lost, .. } = *self;
+        let ended = [replies, given_up, dropped, rejected, abandoned, lost];
+        let known = ended.into_iter().fold(open as u64, u64::saturating_add);
+        self.abandoned = abandoned.saturating_add(requests.saturating_sub(known));
+        self.requests = requests.max(known);
+    }
 }

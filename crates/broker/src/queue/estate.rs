@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+use super::counters::Account;
 use super::doubt::Doubt;
 use super::envelope::split_envelope;
 use super::record::Record;
@@ -34,6 +35,7 @@ pub struct Estate {
     /// Clients of which a request no longer counts: nobody wants its reply.
     pub(crate) released: Vec<PeerId>,
     pub(crate) paused: bool,
+    pub(crate) account: Account,
 }
 
 /// A request that has not been answered.
@@ -224,7 +226,18 @@ impl Queue {
             workers: self.workers.bequeath(self.now, |it| is_wanted(&it).then(|| pending(it))),
             released: released.collect(),
             paused: self.mode == Mode::Paused,
+            account: self.account(),
         }
+    }
+
+    /// What was counted, with requests that nobody wants any more as abandoned: they end here.
+    fn account(&self) -> Account {
+        let running = self.workers.requests().map(|(request, ..)| request);
+        let all = running.chain(self.clients.requests());
+        let unwanted = all.filter(|request| !self.is_wanted(request)).count();
+        let mut counters = self.counters;
+        counters.settle((self.waiting() + self.in_flight()).saturating_sub(unwanted));
+        Account { counters, faults: self.faults.clone(), times: self.times.clone() }
     }
 
     /// Goes on with what another queue has left, whose peers have not joined here.
@@ -249,6 +262,12 @@ impl Queue {
         }
         if !estate.paused {
             self.mode = mode;
+        }
+        let Account { counters, faults, times } = estate.account;
+        (self.counters, self.faults) = (counters, faults);
+        self.counters.settle(self.waiting() + self.in_flight());
+        if let (Some(own), Some(times)) = (&mut self.times, times) {
+            *own = times;
         }
         self.dispatch();
     }
@@ -303,8 +322,6 @@ impl Queue {
         }
         let (stack, message) = split_envelope(message)?;
         let (addressed, lock_step) = self.clients.addressed(client, &message)?;
-        self.counters.requests += 1;
-        self.counters.request_bytes += message.wire_size() as u64;
         let loss = |(worker, cause, ago)| Loss {
             worker,
             cause,

@@ -103,6 +103,21 @@ impl Histogram {
         self.counts.iter().position(reaches).filter(|_| all > 0).map(upper)
     }
 
+    /// How many are in each bucket that has any, and the sum.
+    pub(crate) fn parts(&self) -> (impl Iterator<Item = (usize, u64)> + '_, u64) {
+        let buckets = self.counts.iter().copied().enumerate();
+        (buckets.filter(|&(_, count)| count > 0), self.sum)
+    }
+
+    /// From [parts](Self::parts), if they are of one.
+    pub(crate) fn from_parts(parts: &[(usize, u64)], sum: u64) -> Option<Self> {
+        let mut histogram = Self { sum, ..Self::default() };
+        for &(bucket, count) in parts {
+            *histogram.counts.get_mut(bucket)? = count;
+        }
+        Some(histogram)
+    }
+
     /// Those that have come since this was another one.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

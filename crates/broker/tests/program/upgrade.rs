@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::io::Read;
 use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread::JoinHandle;
@@ -90,8 +90,9 @@ fn all_ten_clients_print_through_upgrades_and_nothing_is_done_twice() {
     let name = |i: usize| if i < 5 { String::new() } else { format!("CLIENT-{i}") };
     let clients: Vec<_> = (0..10).map(|i| client(&frontend, &name(i), 20)).collect();
     let mut nexts = Vec::new();
-    for _ in 0..3 {
-        wait_for(place.directory(), |status| status["counters"]["replies"].as_u64() > Some(20));
+    for round in 1..=3 {
+        let enough = Some(25 * round);
+        wait_for(place.directory(), |status| status["counters"]["replies"].as_u64() > enough);
         nexts.push(Next::upgrade(place.directory()));
         assert_eq!(program.endpoints().len(), 3, "where it listens, again");
     }
@@ -100,7 +101,8 @@ fn all_ten_clients_print_through_upgrades_and_nothing_is_done_twice() {
         client.join().unwrap();
     }
     let status = status(place.directory());
-    assert_eq!(status["counters"]["retries"], 0, "{status}");
+    let counts = ["requests", "replies", "retries"].map(|name| &status["counters"][name]);
+    assert_eq!(counts, [200, 200, 0], "{status}");
     assert_eq!(status["workers"].as_array().unwrap().len(), 3);
     let last = nexts.pop().unwrap();
     for next in nexts {
@@ -263,6 +265,41 @@ fn a_tap_goes_on_with_the_next_process() {
     }
     assert!(tap.line().ends_with(" from client C: (empty) | x"));
     assert!(tap.line().ends_with(" to client C: (empty) | x"));
+}
+
+#[test]
+fn what_was_counted_and_shown_goes_on() {
+    let place = Place::new();
+    let directory = place.directory();
+    let (program, [frontend, backend]) = Program::serve_at(&place, &["--control"]);
+    let context = zmq::Context::new();
+    let strange = socket(&context, zmq::DEALER, "D");
+    strange.connect(&frontend).unwrap();
+    strange.send("no empty frame", 0).unwrap();
+    let _worker = Worker::start(&backend, "W", Duration::ZERO);
+    assert_eq!(request(&frontend, "C", &[b"x".to_vec()]), [b"x"]);
+    let ask = |path: &str| {
+        let control = UnixStream::connect(directory.join("broker.control")).unwrap();
+        ask_over(control, &format!("GET {path}"), "broker").1
+    };
+    let looks = || -> Vec<Value> { serde_json::from_str(&ask("/history")).unwrap() };
+    let start = Instant::now();
+    while looks().is_empty() {
+        assert!(start.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (before, seen) = (status(directory), looks().len());
+    let _next = Next::upgrade(directory);
+    assert!(program.wait().success());
+    let after = status(directory);
+    for what in ["counters", "violations", "recent"] {
+        assert_eq!(after[what], before[what], "{what}");
+    }
+    assert_eq!(after["served"]["count"], 1);
+    assert!(after["up"].as_f64() >= before["up"].as_f64(), "{after}");
+    let looks = looks();
+    assert!(looks.len() >= seen && looks[0]["number"] == 1, "{looks:?}");
+    assert!(ask("/metrics").contains("broker_connections_total{side=\"frontend\"} 2"));
 }
 
 #[test]

@@ -15,12 +15,11 @@ use super::successor::{Successor, terminate};
 use super::telling::{summary, tell_of_end, tell_of_endpoints, tell_of_restored};
 use crate::cli::Serve;
 use crate::commands::reload::{self, Current};
-use crate::connections;
 use crate::dead_letters::Letters;
-use crate::faults;
 use crate::history;
 use crate::http::{Control, Demand, View};
 use crate::log;
+use crate::memory::Memory;
 use crate::output::{note, warn};
 use crate::signals::{self, Signals};
 use crate::systemd::{self, Sockets};
@@ -65,6 +64,7 @@ pub(super) struct Running {
     journal: Option<PathBuf>,
     /// Where it listens by its options, or those of a process before.
     addresses: Vec<(String, String)>,
+    memory: Memory,
     /// What ends with it.
     _tasks: JoinSet<()>,
 }
@@ -83,7 +83,7 @@ impl Running {
         options: &Serve,
         current: &Current,
         legacy: Legacy,
-        faults: &faults::Shared,
+        memory: &Memory,
     ) -> Result<Self, Box<dyn Error>> {
         let Legacy { sockets, handover, listeners, addresses, letters, journal: before, is_own } =
             legacy;
@@ -109,16 +109,15 @@ impl Running {
             handover.settle(replay);
         }
         let mut doors = Doors::open(options, listeners).await?;
-        let connections = connections::Shared::default();
         let builder = build(options, sockets, doors.any()).policy(current.policy());
         let builder = match handover {
             Some(handover) => builder.go_on(handover),
             None => builder,
         };
-        let mut broker = tell(builder, &connections, letters.clone()).bind().await?;
+        let mut broker = tell(builder, &memory.connections, letters.clone()).bind().await?;
         let mut tasks = JoinSet::new();
         for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
-            tasks.spawn(log::follow(monitor, side, connections.clone()));
+            tasks.spawn(log::follow(monitor, side, memory.connections.clone()));
         }
         if let Some((journal, replay, cut_off)) = journal {
             let restored;
@@ -133,8 +132,8 @@ impl Running {
         tasks.spawn(reload::at_each(hangup, handle.clone(), current.clone()));
         let (demand, demands) = mpsc::channel(DEMANDS);
         if let (true, Some(frontend)) = (doors.any(), broker.frontend().first()) {
-            let view = View::of(handle.clone(), connections, faults.clone());
-            tasks.spawn(history::keep(view.history.clone(), handle.clone()));
+            let view = View { broker: handle.clone(), memory: memory.clone() };
+            tasks.spawn(history::keep(memory.history.clone(), handle.clone()));
             let (letters, frontend) = (letters.clone(), frontend.clone());
             let control = Control { broker: handle.clone(), demand, letters, frontend };
             doors.serve(options, &view, control)?;
@@ -159,6 +158,7 @@ impl Running {
             letters,
             journal,
             addresses,
+            memory: memory.clone(),
             _tasks: tasks,
         })
     }
@@ -242,12 +242,12 @@ impl Running {
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
         let handover = Some(handover);
-        let Self { addresses, letters, journal, .. } = self;
+        let Self { addresses, letters, journal, memory, .. } = self;
         let sockets = Sockets::default();
         let is_own = true;
         let legacy = Legacy { sockets, handover, listeners, addresses, letters, journal, is_own };
         systemd::tell_alive();
-        let inherited = successor.inherit(&legacy);
+        let inherited = successor.inherit(&legacy, &memory);
         let mut drains = false;
         while let Ok(demand) = self.demands.try_recv() {
             match demand {

@@ -32,6 +32,7 @@ use tokio::time::timeout;
 
 use super::doors::Listeners;
 use super::running::Legacy;
+use crate::memory::Memory;
 use crate::passing::{receive, send};
 
 /// Says to a process that it is the next one.
@@ -45,6 +46,7 @@ const HTTP: &[u8] = b"http";
 const CONTROL: &[u8] = b"control";
 const ADDRESS: &[u8] = b"address";
 const JOURNAL: &[u8] = b"journal";
+const MEMORY: &[u8] = b"memory";
 const BROKER: &[u8] = b"broker";
 
 /// For the other process to say the next thing.
@@ -190,8 +192,8 @@ impl Successor {
     }
 
     /// Gives it all. Returns its number.
-    pub(super) fn inherit(mut self, legacy: &Legacy) -> Result<u32, String> {
-        match self.pass_on(legacy) {
+    pub(super) fn inherit(mut self, legacy: &Legacy, memory: &Memory) -> Result<u32, String> {
+        match self.pass_on(legacy, memory) {
             Ok(()) => {
                 self.goes_on = true;
                 Ok(self.child.id())
@@ -202,7 +204,7 @@ impl Successor {
         }
     }
 
-    fn pass_on(&mut self, legacy: &Legacy) -> io::Result<()> {
+    fn pass_on(&mut self, legacy: &Legacy, memory: &Memory) -> io::Result<()> {
         let Listeners { http, control } = &legacy.listeners;
         if let Some(http) = http {
             send(&self.stream, HTTP, Some(http.as_fd()))?;
@@ -218,6 +220,8 @@ impl Successor {
         send(&self.stream, JOURNAL, None)?;
         let journal = legacy.journal.as_deref().map(|path| path.as_os_str().as_bytes());
         send(&self.stream, journal.unwrap_or_default(), None)?;
+        send(&self.stream, MEMORY, None)?;
+        send(&self.stream, &memory.leave(), None)?;
         send(&self.stream, BROKER, None)?;
         for part in legacy.handover.iter().flat_map(Handover::parts) {
             send(&self.stream, &part.bytes, part.socket)?;
@@ -243,7 +247,7 @@ impl Ancestor {
     }
 
     /// Says that this process is sound, and takes what the other has.
-    pub(super) fn inherit(&mut self) -> io::Result<Legacy> {
+    pub(super) fn inherit(&mut self, memory: &mut Memory) -> io::Result<Legacy> {
         self.0.write_all(&[SOUND])?;
         let mut legacy = Legacy::default();
         loop {
@@ -264,6 +268,7 @@ impl Ancestor {
                     let path = Some(path).filter(|path| !path.is_empty());
                     legacy.journal = path.map(|path| OsStr::from_bytes(&path).into());
                 }
+                Some((kind, None)) if kind == MEMORY => memory.recall(&self.bytes()?),
                 Some((kind, None)) if kind == BROKER => break,
                 _ => return Err(io::Error::other("the process before has said something else")),
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::queue::{Account, Counters, Faults, Histogram, Times, Violation};
 
 fn pending(losses: Option<Vec<(Bytes, Cause, Duration)>>, turn: Turn) -> Pending {
     Pending {
@@ -9,6 +10,18 @@ fn pending(losses: Option<Vec<(Bytes, Cause, Duration)>>, turn: Turn) -> Pending
         losses,
         turn,
     }
+}
+
+/// Nothing is as often as anything else.
+fn account() -> Account {
+    let mut counters = Counters::default();
+    counters.each().into_iter().zip(1..).for_each(|(count, i)| *count = i);
+    let mut faults = Faults::default();
+    faults.violations.extend(Violation::ALL.into_iter().zip(20..));
+    faults.losses.extend(Cause::ALL.into_iter().zip(40..));
+    let histogram = |buckets: &[_]| Histogram::from_parts(buckets, 60).unwrap();
+    let times = Times { waited: histogram(&[(0, 1), (303, 2)]), served: histogram(&[]) };
+    Account { counters, faults, times: Some(Box::new(times)) }
 }
 
 /// One of each kind of whatever there is.
@@ -57,6 +70,7 @@ fn estate() -> Estate {
         held: vec![held(Some(5)), held(None)],
         away: vec![Bytes::from("W")],
         paused: true,
+        account: account(),
         ..Estate::default()
     }
 }
