@@ -29,7 +29,7 @@ impl Lru {
         let mut queue = Queue::new(Policy::default(), Instant::now());
         for (i, id) in ids(workers)?.into_iter().enumerate() {
             assert_eq!(id.index(), i, "each worker is another one");
-            queue.worker_joined(id, &Bytes::new(), true);
+            queue.worker_joined(id, &Bytes::new(), "here", true);
             queue.worker_message(id, Message::from(["", "READY"]));
         }
         let request = Message::copy_from(&[&b""[..], &[b'x'; 32]]);

@@ -286,6 +286,7 @@ impl World {
                     self.queue.worker_joined(
                         id,
                         &Bytes::from(self.workers[i].0.name.clone()),
+                        "here",
                         true,
                     );
                     self.workers[i].1 = Some(id);

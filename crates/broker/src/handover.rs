@@ -12,7 +12,7 @@ use bytes::Bytes;
 use zmtp::proto::SocketType;
 use zmtp::{DetachedConnection, DetachedListener, Endpoint, Peer, PeerId, Router};
 
-use crate::queue::{Estate, Left, Queue, Replay};
+use crate::queue::{Estate, Left, Queue, Replay, known_as};
 
 /// What a broker that ends leaves to the next one, be that in another process: where it listens, all its connections, what
 /// clients wait for, what workers have, and what was counted. Their peers do not notice.
@@ -132,7 +132,9 @@ impl Inherited {
         }
         let known: BTreeSet<_> = estate.workers.iter().map(|&(id, _)| id).collect();
         for (&id, worker) in workers.iter().filter(|(id, _)| !known.contains(id)) {
-            let left = Left::silent(worker.routing_id.clone(), is_lock_step(worker));
+            let name = worker.routing_id.clone();
+            let known_as = known_as(&name, &worker.address);
+            let left = Left::silent(name, known_as, is_lock_step(worker));
             estate.workers.push((id, left));
         }
         queue.go_on(estate.moved(|id| new_id(&clients, id), |id| new_id(&workers, id)));

@@ -70,8 +70,8 @@ use envelope::split_envelope;
 use request::Request;
 use returning::Returning;
 use steering::Mode;
-pub(crate) use workers::Owed;
 use workers::Workers;
+pub(crate) use workers::{Owed, known_as};
 
 /// Of an empty frame and `READY` behind it.
 const READY_SIZE: usize = 2 + 7;
@@ -250,11 +250,18 @@ impl Queue {
         }
     }
 
-    /// A worker has connected. It gets nothing before it has said that it is ready, unless it is
+    /// A worker has connected from this address. It gets nothing before it has said that it is ready, unless it is
     /// [adopted](Policy::adoption). `lock_step` says that it cannot send anything before it has been answered: a REQ.
-    pub fn worker_joined(&mut self, worker: PeerId, routing_id: &Bytes, lock_step: bool) {
-        self.workers.join(worker, routing_id, lock_step);
-        let was_idle = self.workers.is_back(routing_id) && !self.policy.adoption.is_zero();
+    pub fn worker_joined(
+        &mut self,
+        worker: PeerId,
+        routing_id: &Bytes,
+        address: &str,
+        lock_step: bool,
+    ) {
+        let known_as = known_as(routing_id, address);
+        let was_idle = self.workers.is_away(&known_as) && !self.policy.adoption.is_zero();
+        self.workers.join(worker, routing_id, known_as, lock_step);
         let may_be_ready = was_idle || self.adopts_until.is_none_or(|until| self.now < until);
         if lock_step && (may_be_ready || self.is_assigned(routing_id)) {
             self.workers.expect(worker, self.now + SILENCE);

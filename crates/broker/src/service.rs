@@ -239,7 +239,7 @@ impl Broker {
             PeerEvent::Message(worker, message) => self.queue.worker_message(worker, message),
             PeerEvent::Joined(peer) => {
                 let lock_step = peer.info.socket_type == SocketType::Req;
-                self.queue.worker_joined(peer.id, &peer.routing_id, lock_step);
+                self.queue.worker_joined(peer.id, &peer.routing_id, &peer.address, lock_step);
                 self.reports.add_change(PeerChange::joined(Side::Backend, &peer));
             }
             PeerEvent::Left(worker, reason) => {

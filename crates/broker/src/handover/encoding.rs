@@ -6,7 +6,7 @@
 //! client     3  id  connection
 //! worker     4  id  connection
 //! waiting    5  request
-//! at work    6  worker's id  name  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
+//! at work    6  worker's id  name  what it is known by  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
 //! held       7  client's name  lock-step  is in the journal [number]  frames
 //! away       8  worker's name
 //! account    9
@@ -151,8 +151,10 @@ fn put_request(request: &Pending, bytes: &mut Vec<u8>) {
 }
 
 fn put_left(left: &Left, bytes: &mut Vec<u8>) {
-    let Left { routing_id, lock_step, work, stack, strikes, held, doubt, expected } = left;
+    let Left { routing_id, known_as, lock_step, work, stack, strikes, held, doubt, expected } =
+        left;
     put_bytes(routing_id, bytes);
+    put_bytes(known_as, bytes);
     bytes.push((*lock_step).into());
     bytes.extend(strikes.to_le_bytes());
     bytes.push((*held).into());
@@ -290,6 +292,7 @@ impl Fields<'_> {
     fn left(&mut self) -> Option<Left> {
         Some(Left {
             routing_id: Bytes::copy_from_slice(self.bytes()?),
+            known_as: Bytes::copy_from_slice(self.bytes()?),
             lock_step: self.bool()?,
             strikes: self.u32()?,
             held: self.bool()?,

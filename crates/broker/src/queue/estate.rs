@@ -28,7 +28,7 @@ pub struct Estate {
     pub(crate) waiting: VecDeque<Pending>,
     /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
-    /// Names of workers whose connections failed while they were not at work, the last one last.
+    /// What workers are known again by whose connections failed while they were not at work, the last one last.
     pub(crate) away: Vec<Bytes>,
     /// Replies for clients that are still to come back.
     pub(crate) held: Vec<Held>,
@@ -79,6 +79,8 @@ pub(crate) enum Turn {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) routing_id: Bytes,
+    /// What it is known again by.
+    pub(crate) known_as: Bytes,
     pub(crate) lock_step: bool,
     pub(crate) work: Work,
     /// What its last message began with, in front of the delimiter.
@@ -105,9 +107,10 @@ pub(crate) enum Work {
 
 impl Left {
     /// Of which nothing is known.
-    pub(crate) fn silent(routing_id: Bytes, lock_step: bool) -> Self {
+    pub(crate) fn silent(routing_id: Bytes, known_as: Bytes, lock_step: bool) -> Self {
         Self {
             routing_id,
+            known_as,
             lock_step,
             work: Work::Silent,
             stack: Vec::new(),
@@ -293,8 +296,8 @@ impl Queue {
 
     /// A worker goes on. What it has, it has been sent already.
     fn take_in_worker(&mut self, worker: PeerId, left: Left) {
-        let Left { routing_id, lock_step, work, expected, .. } = &left;
-        self.workers.join(worker, routing_id, *lock_step);
+        let Left { routing_id, known_as, lock_step, work, expected, .. } = &left;
+        self.workers.join(worker, routing_id, known_as.clone(), *lock_step);
         if *work == Work::Silent && left.strikes == 0 {
             let expected = expected.or_else(|| self.is_assigned(routing_id).then_some(SILENCE));
             if let (true, Some(silence)) = (*lock_step, expected) {

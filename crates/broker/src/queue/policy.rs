@@ -44,7 +44,7 @@ pub struct Policy {
     /// How long after its start the queue takes REQ workers that connect and stay silent for a second for ready: they
     /// said so to the queue that was there before, and will not again. What such a worker answers first may be meant
     /// for that one and is trusted only where it cannot be; otherwise its request goes to the next worker. One whose connection
-    /// failed while it was not at work is known again by its name at any time. Zero for neither.
+    /// failed while it was not at work is known again at any time, by its name or else by its host. Zero for neither.
     pub adoption: Duration,
     /// How long after its start a [restored](crate::Queue::restore) queue waits for a worker that had a request
     /// before the next worker gets that.

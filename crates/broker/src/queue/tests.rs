@@ -55,7 +55,11 @@ impl Fixture {
     }
 
     pub(super) fn connect_worker(&mut self, i: usize, lock_step: bool) {
-        self.queue.worker_joined(self.ids[i], &Bytes::from(format!("W{i}")), lock_step);
+        self.connect_worker_as(i, &Bytes::from(format!("W{i}")), lock_step);
+    }
+
+    fn connect_worker_as(&mut self, i: usize, name: &Bytes, lock_step: bool) {
+        self.queue.worker_joined(self.ids[i], name, "tcp://10.0.0.7:4000", lock_step);
     }
 
     pub(super) fn worker_leaves(&mut self, i: usize) {
@@ -633,6 +637,32 @@ fn an_idle_req_whose_connection_failed_is_known_again_by_its_name() {
 }
 
 #[test]
+fn as_many_reqs_without_a_name_are_known_again_by_their_host_as_have_failed_there() {
+    let failed = LeaveReason::Io(ErrorKind::TimedOut);
+    let mut fixture = Fixture::with(0, 0);
+    let name = |i: u8| Bytes::from(vec![0, 0, 0, 0, i]);
+    for i in 0..3 {
+        fixture.connect_worker_as(i, &name(0), true);
+        fixture.worker_sends(i, &["", "READY"]);
+    }
+    fixture.wait(Duration::from_secs(60));
+    for i in 0..3 {
+        fixture.queue.worker_left(fixture.id(i), &failed);
+    }
+    // One of them ends for good, and another one is started in its place.
+    fixture.connect_worker_as(0, &name(1), true);
+    fixture.worker_sends(0, &["", "READY"]);
+    for idle in 2..=3 {
+        fixture.connect_worker_as(idle, &name(2), true);
+        fixture.wait(Duration::from_secs(1));
+        assert_eq!(fixture.queue.idle(), idle);
+    }
+    fixture.connect_worker_as(4, &name(3), true);
+    fixture.wait(Duration::from_secs(1));
+    assert_eq!(fixture.queue.idle(), 3, "nobody else is missing");
+}
+
+#[test]
 fn a_busy_req_whose_connection_failed_is_at_work_unless_it_cannot_be() {
     let cases = [
         (LeaveReason::Protocol(ProtocolError::HeartbeatTimeout), false, "it may be at it still"),
@@ -994,7 +1024,7 @@ proptest! {
                     queue.client_message(all[i], Message::from([String::new(), body]));
                 }
                 Op::WorkerJoins(i) if workers.insert(i) => {
-                    queue.worker_joined(all[i], &Bytes::from_static(b"W"), i % 2 == 0);
+                    queue.worker_joined(all[i], &Bytes::from_static(b"W"), "here", i % 2 == 0);
                 }
                 Op::WorkerLeaves(i) if workers.remove(&i) => {
                     holds.remove(&i);

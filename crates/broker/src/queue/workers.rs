@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+pub(crate) use away::known_as;
 pub(super) use leases::Due;
 
 use away::Away;
@@ -47,8 +48,9 @@ struct Worker {
     held: bool,
     /// What it may answer before what it has, if there is anything.
     doubt: Option<Box<Doubt>>,
-    /// What it is called.
+    /// What it is called, and what it is known again by.
     name: Bytes,
+    known_as: Bytes,
     /// When its lease is over, and when that is looked at.
     until: Option<Instant>,
     look: Option<Instant>,
@@ -85,7 +87,7 @@ pub(super) enum Was {
 }
 
 impl Workers {
-    pub(super) fn join(&mut self, id: PeerId, name: &Bytes, lock_step: bool) {
+    pub(super) fn join(&mut self, id: PeerId, name: &Bytes, known_as: Bytes, lock_step: bool) {
         let worker = Worker {
             state: State::Silent,
             stack: Stack::default(),
@@ -94,6 +96,7 @@ impl Workers {
             held: false,
             doubt: None,
             name: name.clone(),
+            known_as,
             until: None,
             look: None,
         };
@@ -186,6 +189,7 @@ impl Workers {
         {
             self.newcomers.pop_front();
         }
+        self.note_back(id);
         let Some(worker) = self.by_id.get_mut(id) else { return false };
         if let Some(look) = worker.look.take() {
             self.looks.remove(&(look, id));
@@ -216,6 +220,7 @@ impl Workers {
         while let Some(&(_, id)) = self.newcomers.front().filter(|(until, _)| *until <= now) {
             self.newcomers.pop_front();
             if self.is_new_and_waits(id) {
+                self.note_back(id);
                 return Some(id);
             }
         }

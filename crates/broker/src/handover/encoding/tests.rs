@@ -46,12 +46,12 @@ fn estate() -> Estate {
             held: true,
             doubt: doubt.clone(),
             expected: Some(Duration::from_millis(i)),
-            ..Left::silent(Bytes::from("W"), true)
+            ..Left::silent(Bytes::from("W"), Bytes::from("here"), true)
         };
         (PeerId::from_bits(i), left)
     };
     let mut workers: Vec<_> = (0..).zip(work).map(left).collect();
-    workers.push((PeerId::from_bits(9), Left::silent(Bytes::new(), false)));
+    workers.push((PeerId::from_bits(9), Left::silent(Bytes::new(), Bytes::new(), false)));
     let held = |number| Held {
         client: Bytes::from("C"),
         lock_step: true,

@@ -9,14 +9,33 @@ use zmtp::{LeaveReason, PeerId, ProtocolError};
 use super::super::request::{Cause, is_made_up};
 use super::{State, Workers};
 
-/// How many are remembered.
+/// How many names and places are remembered.
 const MOST: usize = 16_384;
 
-/// What they are called, each with a number that is higher for those that have failed later.
+/// What they are known again by.
 #[derive(Debug, Default)]
 pub(super) struct Away {
-    names: BTreeMap<Bytes, u64>,
+    names: BTreeMap<Bytes, Gone>,
     last: u64,
+}
+
+#[derive(Debug, Default)]
+struct Gone {
+    /// Higher for those that have failed later.
+    last: u64,
+    count: usize,
+}
+
+/// What a worker is known again by: the name that it has chosen, or else where it is, whatever its port.
+pub(crate) fn known_as(name: &Bytes, address: &str) -> Bytes {
+    if !is_made_up(name) {
+        return name.clone();
+    }
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => address,
+    };
+    [b"\0", host.as_bytes()].concat().into()
 }
 
 impl Workers {
@@ -33,8 +52,8 @@ impl Workers {
             }
             State::Silent | State::Held | State::Late(_) => false,
         };
-        if waits && worker.lock_step && !is_made_up(&worker.name) {
-            let name = worker.name.clone();
+        if waits && worker.lock_step {
+            let name = worker.known_as.clone();
             self.remember(name);
         }
     }
@@ -42,25 +61,43 @@ impl Workers {
     pub(in crate::queue) fn remember(&mut self, name: Bytes) {
         let Away { names, last } = &mut self.away;
         *last += 1;
-        names.insert(name, *last);
+        let has_own = !is_made_up(&name);
+        let gone = names.entry(name).or_default();
+        (gone.last, gone.count) = (*last, if has_own { 1 } else { gone.count + 1 });
         if names.len() > MOST
-            && let Some(first) = names.iter().min_by_key(|&(_, number)| number)
+            && let Some(first) = names.iter().min_by_key(|(_, gone)| gone.last)
         {
             let first = first.0.clone();
             names.remove(&first);
         }
     }
 
-    /// Whether a worker of this name was not at work when its connection failed. It is not asked again.
-    pub(in crate::queue) fn is_back(&mut self, name: &Bytes) -> bool {
-        self.away.names.remove(name).is_some()
+    /// Whether a worker that is known so may be one of them.
+    pub(in crate::queue) fn is_away(&self, name: &Bytes) -> bool {
+        self.away.names.contains_key(name)
+    }
+
+    /// A worker is ready, and so it or another one in its place is back.
+    pub(super) fn note_back(&mut self, id: PeerId) {
+        let names = &mut self.away.names;
+        if names.is_empty() {
+            return;
+        }
+        let Some(worker) = self.by_id.get(id).filter(|worker| worker.lock_step) else { return };
+        if let Some(gone) = names.get_mut(&worker.known_as) {
+            gone.count -= 1;
+            if gone.count == 0 {
+                names.remove(&worker.known_as);
+            }
+        }
     }
 
     /// All of them, the last to fail last.
     pub(in crate::queue) fn away(&self) -> Vec<Bytes> {
         let mut names: Vec<_> = self.away.names.iter().collect();
-        names.sort_by_key(|&(_, number)| number);
-        names.into_iter().map(|(name, _)| name.clone()).collect()
+        names.sort_by_key(|(_, gone)| gone.last);
+        let each = |(name, gone): (&Bytes, &Gone)| std::iter::repeat_n(name.clone(), gone.count);
+        names.into_iter().flat_map(each).collect()
     }
 }
 
@@ -73,7 +110,17 @@ mod tests {
         let mut workers = Workers::default();
         let name = |i: usize| Bytes::from(format!("W{i}"));
         (0..=MOST).for_each(|i| workers.remember(name(i)));
-        assert_eq!([0, 1, 1, MOST].map(|i| workers.is_back(&name(i))), [false, true, false, true]);
-        assert_eq!(workers.away().first(), Some(&name(2)));
+        assert_eq!([0, 1, MOST].map(|i| workers.is_away(&name(i))), [false, true, true]);
+        assert_eq!(workers.away().first(), Some(&name(1)));
+    }
+
+    #[test]
+    fn a_worker_without_a_name_is_known_by_its_host() {
+        let made_up = Bytes::from_static(b"\0abcd");
+        let known = |address| known_as(&made_up, address);
+        assert_eq!(known("tcp://10.0.0.7:4000"), known("tcp://10.0.0.7:4001"));
+        assert_ne!(known("tcp://10.0.0.7:4000"), known("tcp://10.0.0.8:4000"));
+        assert_eq!(known("tcp://[::1]:4000"), known("tcp://[::1]:4001"));
+        assert_eq!(known_as(&Bytes::from("W"), "ipc://backend"), "W");
     }
 }

@@ -80,7 +80,7 @@ impl Worker {
             strikes: self.strikes,
             held: self.held,
             doubt,
-            ..Left::silent(self.name.clone(), self.lock_step)
+            ..Left::silent(self.name.clone(), self.known_as.clone(), self.lock_step)
         }
     }
 }
