@@ -66,44 +66,28 @@ pub struct Counters {
     pub violations: u64,
 }
 
+const _: () = assert!(size_of::<Counters>() == 16 * size_of::<u64>(), "each is one of `each`");
+
 impl Counters {
     /// Each of them, always in one order.
     pub(crate) fn each(&mut self) -> [&mut u64; 16] {
-        let Self {
-            requests,
-            request_bytes,
-            replies,
-            reply_bytes,
-            given_up,
-            dropped,
-            rejected,
-            abandoned,
-            lost,
-            errors,
-            full,
-            retries,
-            resumed,
-            stale_replies,
-            adopted,
-            violations,
-        } = self;
         [
-            requests,
-            request_bytes,
-            replies,
-            reply_bytes,
-            given_up,
-            dropped,
-            rejected,
-            abandoned,
-            lost,
-            errors,
-            full,
-            retries,
-            resumed,
-            stale_replies,
-            adopted,
-            violations,
+            &mut self.requests,
+            &mut self.request_bytes,
+            &mut self.replies,
+            &mut self.reply_bytes,
+            &mut self.given_up,
+            &mut self.dropped,
+            &mut self.rejected,
+            &mut self.abandoned,
+            &mut self.lost,
+            &mut self.errors,
+            &mut self.full,
+            &mut self.retries,
+            &mut self.resumed,
+            &mut self.stale_replies,
+            &mut self.adopted,
+            &mut self.violations,
         ]
     }
 

@@ -18,6 +18,16 @@ fn line_about(program: &Program, what: &str) -> String {
     }
 }
 
+/// A worker that is ready, and a client that has asked for something.
+fn pair(context: &zmq::Context, frontend: &str, backend: &str) -> [zmq::Socket; 2] {
+    [("W", backend, "READY"), ("C", frontend, "a request")].map(|(name, endpoint, says)| {
+        let peer = socket(context, zmq::REQ, name);
+        peer.connect(endpoint).unwrap();
+        peer.send(says, 0).unwrap();
+        peer
+    })
+}
+
 #[test]
 fn the_life_of_a_connection_is_told_at_debug_and_only_there() {
     let place = Place::new();
@@ -48,12 +58,7 @@ fn a_worker_that_leaves_with_a_request_is_told_of() {
     let place = Place::new();
     let (program, [frontend, backend]) = Program::serve_at(&place, &[]);
     let context = zmq::Context::new();
-    let worker = socket(&context, zmq::REQ, "W");
-    worker.connect(&backend).unwrap();
-    worker.send("READY", 0).unwrap();
-    let client = socket(&context, zmq::REQ, "C");
-    client.connect(&frontend).unwrap();
-    client.send("a request", 0).unwrap();
+    let [worker, _client] = pair(&context, &frontend, &backend);
     worker.recv_multipart(0).unwrap();
     drop(worker);
     let line = program.raw_error();
@@ -66,12 +71,7 @@ fn a_lease_that_is_over_is_told_of_with_its_request() {
     let place = Place::new();
     let (program, [frontend, backend]) = Program::serve_at(&place, &["--lease", "0.05"]);
     let context = zmq::Context::new();
-    let worker = socket(&context, zmq::REQ, "W");
-    worker.connect(&backend).unwrap();
-    worker.send("READY", 0).unwrap();
-    let client = socket(&context, zmq::REQ, "C");
-    client.connect(&frontend).unwrap();
-    client.send("a request", 0).unwrap();
+    let _peers = pair(&context, &frontend, &backend);
     let line = program.error();
     let told = "took longer for a request than the lease, and gets nothing more before it answers (request 1)";
     assert!(line.contains("WARN  worker W at ") && line.ends_with(told), "{line}");
