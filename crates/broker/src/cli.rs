@@ -25,7 +25,7 @@ pub(crate) use serve::Serve;
 pub(crate) use settings::{RELOADED, Setting, check, doubts};
 use values::{parse_period, parse_seconds, parse_size};
 
-use crate::output::{complain_all, fail, say_all};
+use crate::output::{complain_all, fail, say_all, speak_json};
 
 /// An LRU request queue between ordinary ZeroMQ clients and workers, without libzmq.
 #[derive(Debug, Parser)]
@@ -240,6 +240,9 @@ pub(crate) fn parse(args: &[OsString]) -> Result<(Command, Vec<Setting>), ExitCo
         complaints.iter().for_each(fail);
         ExitCode::from(2)
     };
+    if settings::wants_json(args) {
+        speak_json();
+    }
     let bare = Cli::command().try_get_matches_from(args).map_err(|error| refuse(&error))?;
     let mut file = File::default();
     if settings::takes_any(&bare) {

@@ -2,6 +2,10 @@
 
 use std::fmt::Display;
 use std::io::{Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use serde_json::json;
 
 use crate::log;
 
@@ -25,12 +29,30 @@ pub(crate) fn say_next(text: impl Display) -> bool {
     writeln!(stdout(), "{text}").is_ok()
 }
 
+/// Whether what is said before there is a log is for programs.
+static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
+
+/// The log is to be JSON, and so is what is said before it begins.
+pub(crate) fn speak_json() {
+    FOR_PROGRAMS.store(true, Ordering::Relaxed);
+}
+
+fn say_early(level: &str, text: impl Display) {
+    let _ = if FOR_PROGRAMS.load(Ordering::Relaxed) {
+        let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
+        let line = json!({ "timestamp": timestamp, "level": level, "message": text.to_string() });
+        writeln!(stderr(), "{line}")
+    } else {
+        writeln!(stderr(), "broker: {text}")
+    };
+}
+
 /// A line about what goes on.
 pub(crate) fn note(text: impl Display) {
     if log::has_started() {
         tracing::info!("{text}");
     } else {
-        let _ = writeln!(stderr(), "broker: {text}");
+        say_early("INFO", text);
     }
 }
 
@@ -39,7 +61,7 @@ pub(crate) fn warn(text: impl Display) {
     if log::has_started() {
         tracing::warn!("{text}");
     } else {
-        note(text);
+        say_early("WARN", text);
     }
 }
 
@@ -48,7 +70,7 @@ pub(crate) fn fail(error: impl Display) {
     if log::has_started() {
         tracing::error!("{error}");
     } else {
-        note(error);
+        say_early("ERROR", error);
     }
 }
 

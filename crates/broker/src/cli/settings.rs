@@ -95,6 +95,15 @@ fn variable(name: &str) -> String {
     format!("BROKER_{}", name.to_uppercase().replace('-', "_"))
 }
 
+/// Whether a queue that is to run is to say what it says in JSON, as far as that can be seen before its options are sound.
+pub(super) fn wants_json(args: &[OsString]) -> bool {
+    let is_serve = args.get(1).is_some_and(|command| command == SERVE);
+    let by_environment = || std::env::var_os(variable("log")).is_some_and(|log| log == "json");
+    let in_two = || args.windows(2).any(|pair| pair == ["--log", "json"]);
+    let in_one = || args.iter().any(|arg| arg == "--log=json");
+    is_serve && (in_one() || in_two() || by_environment())
+}
+
 /// Whether a command has the options of `broker serve`.
 pub(super) fn takes_any(matches: &ArgMatches) -> bool {
     options(matches).is_some()

@@ -174,6 +174,23 @@ fn what_is_wrong_elsewhere_is_said_with_its_place() {
 }
 
 #[test]
+fn what_is_wrong_is_json_where_the_log_is_to_be() {
+    let directory = directory();
+    let json = [("BROKER_LOG", "json")];
+    for (environment, args) in [
+        (&[][..], &["serve", "--lease", "soon", "--log", "json"][..]),
+        (&[], &["serve", "--log=json", "--lease", "soon"]),
+        (&json, &["serve", "--lease", "soon"]),
+        (&json, &["serve", "--journal", "/dev/null/j"]),
+    ] {
+        let output = run_with(directory.path(), environment, args);
+        let line: serde_json::Value = serde_json::from_str(text(&output.stderr)).unwrap();
+        assert_eq!(line["level"], "ERROR", "{line}");
+        assert!(line["message"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+}
+
+#[test]
 fn socket_files_have_the_permissions_that_are_asked_for() {
     let directory = directory();
     write(directory.path(), "ipc-mode = \"0620\"\n");
