@@ -198,11 +198,14 @@ pub(crate) struct Work {
     /// What a client gets whose request failed.
     #[arg(long, value_name = "TEXT", default_value = "the command failed")]
     pub(crate) error_reply: String,
+    /// Give it the bytes of the request and take those that it writes as they are, without ends of lines.
+    #[arg(long)]
+    pub(crate) raw: bool,
     /// Kill a process that takes longer than this many seconds, which is a failure; wait for ever if not given.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_period)]
     pub(crate) timeout: Option<Duration>,
-    /// The program and its arguments, behind `--`. The frames of a request are lines of its input; its output, without
-    /// the last end of a line, is the reply. `BROKER_REQUEST_FROM` is what the client is called.
+    /// The program and its arguments, behind `--`. Each frame of a request is a line of its input; its output, without
+    /// the end of the last line, is the reply. `BROKER_REQUEST_FROM` is what the client is called.
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(crate) command: Vec<OsString>,
 }

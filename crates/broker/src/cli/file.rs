@@ -74,9 +74,15 @@ pub(super) fn read(path: &Path) -> (File, Vec<Complaint>) {
         if let Some(values) = values(&value) {
             file.entries.push(Entry { name, line, values });
         } else {
-            let kind = value.get_ref().type_str();
-            let what =
-                format!("{name} cannot be a {kind}; give a string, a number or a list of these");
+            let what = match value.get_ref() {
+                DeValue::Integer(number) => {
+                    format!("{name} cannot be as much as {}", number.as_str())
+                }
+                other => format!(
+                    "{name} cannot be a {}; give a string, a number or a list of these",
+                    other.type_str()
+                ),
+            };
             complaints.push(Complaint::new(path, Some(line), what));
         }
     }

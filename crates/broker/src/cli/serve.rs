@@ -29,8 +29,8 @@ pub(crate) struct Serve {
     /// Where workers connect; may be given more than once.
     #[arg(long, value_name = "ENDPOINT", num_args = 1.., value_delimiter = ',', default_value = "ipc://backend.ipc")]
     pub(crate) backend: Vec<Endpoint>,
-    /// Who may connect to those that are Unix sockets, as `chmod` takes it: 0600 for this user, 0660 for its group too, 0666 for
-    /// everybody; as the umask has it if not given.
+    /// Who may connect to those that are Unix sockets, as `chmod` takes it: "0600" for this user, "0660" for its group too,
+    /// "0666" for everybody, in quotes in a file; as the umask has it if not given.
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     pub(crate) ipc_mode: Option<u32>,
     /// The largest message, where each frame counts 64 bytes more than its body; K, M and G stand for

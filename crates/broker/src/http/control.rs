@@ -175,7 +175,7 @@ async fn send_again(
 /// Peers are asked for by what is shown of them.
 fn named(uri: &Uri, what: &str) -> Option<(String, Bytes)> {
     let shown = parameter(uri, what)?.into_owned();
-    let name = names::parse(&shown)?;
+    let name = names::parse(&shown).filter(|name| !name.is_empty())?;
     Some((shown, name))
 }
 
@@ -184,7 +184,6 @@ fn unnamed(what: &str) -> Answer {
 }
 
 fn no_worker(name: &str) -> Answer {
-    let name = if name.is_empty() { "\"\"" } else { name };
     plain(StatusCode::NOT_FOUND, format!("no worker is called {name}; `broker status` lists all"))
 }
 

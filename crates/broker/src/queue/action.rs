@@ -122,8 +122,8 @@ impl fmt::Display for Violation {
             Self::DuplicateReady => "dropped READY from a worker that is idle already",
             Self::ReadyWhileBusy => "dropped READY from a worker that owes a reply",
             Self::UnaskedReply => {
-                "dropped a message that is not READY, from a worker that owes no reply (a client has to connect to \
-                 the frontend)"
+                "dropped a message that is not READY, in capitals, from a worker that owes no reply (a client has to \
+                 connect to the frontend)"
             }
             Self::WrongReply => "dropped a reply that does not begin with the client's address",
             Self::LeaseOver => {

@@ -83,7 +83,7 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_lines_and_nothing_starts() {
     write(
         directory.path(),
         "frontned = \"ipc://f\"\nmax-waiting = 0\n\nheartbeat = { every = 1 }\nconfig = \"x\"\nhelp = 1\nquite = \"else\"\n\
-         lease = [1, 2]\ncontrol = true\n",
+         lease = [1, 2]\ncontrol = true\nmax-attempts = 99999999999999999999\n",
     );
     let expected = "broker: broker.toml:1: there is no option frontned; did you mean frontend?\n\
                     broker: broker.toml:2: invalid value '0' for '--max-waiting <N>': 0 is not in 1..=4294967295\n\
@@ -92,7 +92,8 @@ fn all_that_is_wrong_with_a_file_is_said_with_its_lines_and_nothing_starts() {
                     broker: broker.toml:6: there is no option help; `broker help serve` lists all\n\
                     broker: broker.toml:7: there is no option quite; `broker help serve` lists all\n\
                     broker: broker.toml:8: the argument '--lease <S>' cannot be used multiple times\n\
-                    broker: broker.toml:9: control cannot be a boolean; give a string, a number or a list of these\n";
+                    broker: broker.toml:9: control cannot be a boolean; give a string, a number or a list of these\n\
+                    broker: broker.toml:10: max-attempts cannot be as much as 99999999999999999999\n";
     for args in [&["check", "broker.toml"][..], &["serve", "--config", "broker.toml"]] {
         let output = run(directory.path(), args);
         assert_eq!((text(&output.stderr), output.status.success()), (expected, false));

@@ -108,6 +108,10 @@ fn a_worker_in_quarantine_answers_what_it_has_and_gets_nothing_more_until_it_is_
     wait_for(&place, |status| status["workers"][0]["state"] == "quarantined");
     let said = refused(&place, &["quarantine", "X"]);
     assert_eq!(said, "broker: no worker is called X; `broker status` lists all");
+    for nameless in [&["quarantine", ""][..], &["release", ""], &["tap", "--peer", ""]] {
+        let said = refused(&place, nameless);
+        assert!(said.ends_with("is to be the name of one, as the log has it"), "{said}");
+    }
 }
 
 #[test]

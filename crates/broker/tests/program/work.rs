@@ -44,6 +44,21 @@ fn a_program_reads_the_request_and_writes_the_reply() {
 }
 
 #[test]
+fn each_frame_is_a_line_unless_bytes_are_to_stay_as_they_are() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let frames = ["one", "two three", ""].map(|frame| frame.as_bytes().to_vec());
+    {
+        let script = r#"while read -r line; do echo "[$line]"; done"#;
+        let _work = work(&place, &backend, &[], script);
+        assert_eq!(request(&frontend, "C", &frames), [b"[one]\n[two three]\n[]"]);
+    }
+    let _work = work(&place, &backend, &["--raw"], "cat");
+    let bytes = [b"\n\0".to_vec(), b"\n".to_vec()];
+    assert_eq!(request(&frontend, "C", &bytes), [b"\n\0\n"]);
+}
+
+#[test]
 fn what_is_written_may_be_large_and_need_not_be_read() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);

@@ -69,14 +69,18 @@ pub(super) async fn answer(options: &Work, job: &Job) -> Result<Message, Failure
         .kill_on_drop(true)
         .spawn()
         .map_err(Failure::Start)?;
-    let frames: Vec<_> = job.frames().collect();
-    let exchange = exchange(child, frames.join(&b'\n'));
+    let mut input = Vec::new();
+    for frame in job.frames() {
+        input.extend_from_slice(frame);
+        input.extend((!options.raw).then_some(b'\n'));
+    }
+    let exchange = exchange(child, input);
     let mut output = match options.timeout {
         None => exchange.await?,
         // What is dropped here is killed.
         Some(time) => timeout(time, exchange).await.map_err(|_| Failure::TooLate(time))??,
     };
-    if output.last() == Some(&b'\n') {
+    if !options.raw && output.last() == Some(&b'\n') {
         output.pop();
     }
     Ok(Message::from(output))
