@@ -232,7 +232,7 @@ pub(crate) enum DeadLetters {
         number: u64,
     },
     /// Have the queue that runs send requests of its file again, one after the other, print the replies, and note that in the
-    /// file. An error reply of the queue counts as one.
+    /// file. One that is given up again ends it, and stays one letter.
     Resubmit(Resubmit),
 }
 

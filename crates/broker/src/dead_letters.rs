@@ -8,21 +8,19 @@
 //!
 //! A frame is its text, or `{"hex":"00ff"}` where it is not printable.
 
-use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+mod writing;
 
-use broker::DeadLetter;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
-use crate::output::hex;
+pub(crate) use writing::{Kept, Letters};
 
-/// Only the owner sees what clients have sent.
-const MODE: u32 = 0o600;
+use crate::output::hex;
 
 /// A line of the file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -111,155 +109,6 @@ fn trouble(path: &Path, what: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("the dead letters in {}: {what}", path.display()))
 }
 
-/// A file that this queue writes. All of them are the same.
-#[derive(Clone, Debug)]
-pub(crate) struct Letters(Arc<Mutex<Writer>>);
-
-impl Letters {
-    /// Goes on with a file, or makes one.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(Writer::open(path)?))))
-    }
-
-    /// Another queue may write there from now on.
-    pub(crate) fn unlock(&self) {
-        // A file that is gone is not locked.
-        let _ = self.writer().file.unlock();
-    }
-
-    /// No other queue may, for it does not go on.
-    pub(crate) fn lock_again(&self) {
-        let _ = self.writer().file.try_lock();
-    }
-
-    /// Returns the letter's number in the file.
-    pub(crate) fn add(&self, letter: &DeadLetter) -> io::Result<u64> {
-        self.writer().add(letter)
-    }
-
-    /// Notes that a letter has been sent again.
-    pub(crate) fn note_resubmitted(&self, number: u64) -> io::Result<()> {
-        self.writer().note_resubmitted(number)
-    }
-
-    pub(crate) fn read(&self) -> io::Result<Found> {
-        // Nobody waits for that who writes.
-        let path = self.writer().path.clone();
-        read(&path)
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Writes to a file of dead letters.
-#[derive(Debug)]
-struct Writer {
-    path: PathBuf,
-    file: File,
-    last: u64,
-    /// The last line was not written whole.
-    torn: bool,
-}
-
-impl Writer {
-    /// Goes on with a file, or makes one, and keeps others from writing there.
-    fn open(path: &Path) -> io::Result<Self> {
-        let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
-        let mut file = opened.map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::NotFound => "; make the directory first",
-                _ => "",
-            };
-            trouble(path, format!("{error}{hint}"))
-        })?;
-        let wrong = |error| trouble(path, error);
-        let mode = file.metadata().map_err(wrong)?.permissions().mode() & 0o777;
-        if mode & !MODE != 0 {
-            let what = format!("others may read them (mode {mode:o}); `chmod 600` the file");
-            return Err(trouble(path, what));
-        }
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(trouble(path, "another queue that runs writes there"));
-            }
-            Err(TryLockError::Error(error)) => return Err(wrong(error)),
-        }
-        let last = last_number(&file).map_err(wrong)?;
-        let torn = is_torn(&mut file).map_err(wrong)?;
-        Ok(Self { path: path.to_owned(), file, last, torn })
-    }
-
-    fn add(&mut self, letter: &DeadLetter) -> io::Result<u64> {
-        let (now, instant) = (SystemTime::now(), Instant::now());
-        let at = |past: Instant| timestamp(now - instant.saturating_duration_since(past));
-        let frames =
-            |frames: &[bytes::Bytes]| frames.iter().map(|frame| Frame::new(frame)).collect();
-        let attempt = |loss: &broker::Loss| Attempt {
-            worker: Frame::new(&loss.worker),
-            what: loss.cause.to_string(),
-            at: at(loss.at),
-        };
-        let line = Line::Letter(Letter {
-            number: self.last + 1,
-            at: timestamp(now),
-            client: Frame::new(&letter.client),
-            reason: letter.reason.to_string(),
-            attempts: letter.losses.iter().map(attempt).collect(),
-            envelope: frames(&letter.stack),
-            request: letter.body.parts().map(Frame::new).collect(),
-            resubmitted: None,
-        });
-        self.write(&line)?;
-        self.last += 1;
-        Ok(self.last)
-    }
-
-    fn note_resubmitted(&mut self, number: u64) -> io::Result<()> {
-        self.write(&Line::Resubmitted { resubmitted: number, at: timestamp(SystemTime::now()) })
-    }
-
-    fn write(&mut self, line: &Line) -> io::Result<()> {
-        let mut text = if self.torn { b"\n".to_vec() } else { Vec::new() };
-        serde_json::to_writer(&mut text, line)?;
-        text.push(b'\n');
-        let before = self.file.metadata().map_err(|error| trouble(&self.path, error))?.len();
-        self.file.write_all(&text).map_err(|error| {
-            // What there was room for is no line.
-            self.torn |= self.file.set_len(before).is_err();
-            trouble(&self.path, error)
-        })?;
-        self.torn = false;
-        Ok(())
-    }
-}
-
-/// Whether the last line was cut off, which is not to spoil the next one.
-fn is_torn(file: &mut File) -> io::Result<bool> {
-    let mut end = *b"\n";
-    if file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        file.read_exact(&mut end)?;
-    }
-    Ok(end != *b"\n")
-}
-
-/// The highest number in a file.
-fn last_number(file: &File) -> io::Result<u64> {
-    #[derive(Deserialize)]
-    struct Number {
-        letter: Option<u64>,
-    }
-    let mut last = 0;
-    for line in BufReader::new(file).split(b'\n') {
-        let number = serde_json::from_slice::<Number>(&line?).ok().and_then(|line| line.letter);
-        last = last.max(number.unwrap_or(0));
-    }
-    Ok(last)
-}
-
 /// What a file holds.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
@@ -329,36 +178,6 @@ mod tests {
         for hex in ["0", "0g", "+1", "é"] {
             assert_eq!(Frame::Bytes { hex: hex.to_owned() }.bytes(), None, "{hex}");
         }
-    }
-
-    #[test]
-    fn a_line_that_was_cut_off_is_told_of_and_spoils_no_other() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("letters");
-        let letter =
-            r#"{"letter":7,"at":"","client":"C","reason":"","attempts":[],"request":["x"]}"#;
-        std::fs::write(&path, format!("{letter}\n{}", &letter[..20])).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(MODE)).unwrap();
-        let mut writer = Writer::open(&path).unwrap();
-        assert_eq!(writer.last, 7);
-        writer.note_resubmitted(7).unwrap();
-        let found = read(&path).unwrap();
-        assert!(found.letters[&7].resubmitted.is_some());
-        assert_eq!(found.bad_lines, [2]);
-    }
-
-    #[test]
-    fn a_file_that_others_may_read_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("letters");
-        drop(Writer::open(&path).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        let error = Writer::open(&path).unwrap_err().to_string();
-        assert!(
-            error.ends_with("others may read them (mode 640); `chmod 600` the file"),
-            "{error}"
-        );
     }
 
     #[test]

@@ -164,11 +164,26 @@ async fn send_again(
     patience: Duration,
     letters: &Letters,
 ) -> Result<String, String> {
+    let number = letter.number;
     let frames: Option<Vec<_>> = letter.request.iter().map(dead_letters::Frame::bytes).collect();
     let frames = frames.ok_or("a frame is not hexadecimal")?;
-    let reply = ask(String::new(), frontend, Message::copy_from(&frames), patience).await?;
-    letters.note_resubmitted(letter.number).map_err(|error| error.to_string())?;
-    note(format_args!("dead letter {} was sent again", letter.number));
+    // A name of its own, by which it is known if it is given up again.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let name = format!("dead-letter-{number}-{:x}", now.as_nanos());
+    let mut given_up = letters.send_as(&name, letter);
+    let reply = tokio::select! {
+        // That is known before an error reply arrives.
+        biased;
+        Ok(reason) = &mut given_up => Err(format!("given up again: {reason}")),
+        reply = ask(name.clone(), frontend, Message::copy_from(&frames), patience) => reply,
+    };
+    letters.forget(&name);
+    let reply = reply?;
+    if let Ok(reason) = given_up.try_recv() {
+        return Err(format!("given up again: {reason}"));
+    }
+    letters.note_resubmitted(number).map_err(|error| error.to_string())?;
+    note(format_args!("dead letter {number} was sent again"));
     Ok(reply.parts().map(line).collect::<Vec<_>>().join(" | "))
 }
 

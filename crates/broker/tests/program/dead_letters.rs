@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
 use interop::{Place, Transport, socket};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use super::{ANYWHERE, directory};
 use crate::support::{Program, ask_over, run, text};
@@ -114,18 +115,14 @@ fn what_is_wrong_with_dead_letters_is_said_in_a_sentence() {
 }
 
 #[test]
-fn a_letter_for_which_there_is_no_room_leaves_nothing_of_itself_behind() {
+fn letters_for_which_there_is_no_room_are_kept_until_there_is() {
     let place = Place::new();
     let [frontend, backend] = ["f", "b"].map(|name| place.endpoint(Transport::Ipc, name));
     // Files of 512 or 1024 bytes, by the shell.
     let mut shell = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -S -f 1; exec \"$0\" \"$@\"";
     shell
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -f 1; exec \"$0\" \"$@\"",
-            env!("CARGO_BIN_EXE_broker"),
-            "serve",
-        ])
+        .args(["-c", script, env!("CARGO_BIN_EXE_broker"), "serve"])
         .args(["--frontend", &frontend, "--backend", &backend, "--dead-letters", "letters"])
         .args(["--max-worker-kills", "1"])
         .current_dir(place.directory())
@@ -133,18 +130,60 @@ fn a_letter_for_which_there_is_no_room_leaves_nothing_of_itself_behind() {
     let program = Program::spawn(&mut shell);
     program.endpoints();
     let context = zmq::Context::new();
-    for (worker, request, told) in [
-        ("FIRST", "x".repeat(2000), "and it is lost"),
-        ("SECOND", "short".to_owned(), "it is dead letter 1"),
-    ] {
+    let give_up = |worker: &str, request: &str| {
         let client = socket(&context, zmq::REQ, "");
         client.connect(&frontend).unwrap();
-        client.send(&request, 0).unwrap();
+        client.send(request, 0).unwrap();
         die_of_a_request(&backend, worker);
         assert!(program.error().contains("has left with request"));
-        let line = program.error();
-        assert!(line.contains(told), "{line}");
+        program.error()
+    };
+    for (number, worker, request) in [(1, "FIRST", "x".repeat(2000)), (2, "SECOND", "y".into())] {
+        let line = give_up(worker, &request);
+        let told = format!("it is dead letter {number}, which is in memory only");
+        assert!(line.starts_with("ERROR gave up request") && line.contains(&told), "{line}");
     }
+    let file = place.directory().join("letters");
+    assert_eq!(file.metadata().unwrap().len(), 0, "no half line");
+    let process = Pid::from_raw(program.pid().try_into().unwrap());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Fsize);
+    prlimit(process, Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
+    let line = give_up("THIRD", "z");
+    assert!(line.ends_with("it is dead letter 3"), "{line}");
     let output = run(place.directory(), &["dead-letters", "list", "letters"]);
-    assert_eq!((text(&output.stderr), text(&output.stdout).lines().count()), ("", 2));
+    assert_eq!((text(&output.stderr), text(&output.stdout).lines().count()), ("", 4));
+}
+
+#[test]
+fn a_letter_that_is_given_up_again_is_the_same_letter() {
+    for error_reply in [&[][..], &["--error-reply", "sorry"]] {
+        let directory = directory();
+        let options = ["--dead-letters", "letters", "--control", "--max-worker-kills", "1"];
+        let args = [&ANYWHERE[..], &options, error_reply].concat();
+        let (program, endpoints) = Program::serve(directory.path(), &args);
+        let ask = ["request", "--connect", &endpoints[0], "--identity", "ANN", "poison"];
+        let _client = Program::start(directory.path(), &ask);
+        for worker in ["FIRST", "SECOND", "THIRD"] {
+            let resubmit = ["dead-letters", "resubmit"];
+            let again = (worker != "FIRST").then(|| Program::start(directory.path(), &resubmit));
+            die_of_a_request(&endpoints[1], worker);
+            assert!(program.error().contains("has left with request"));
+            let line = program.error();
+            assert!(line.ends_with("it is dead letter 1"), "{line}");
+            if let Some(again) = again {
+                let told = "broker: dead letter 1: given up again: too many workers left";
+                let line = again.error();
+                assert!(line.starts_with(told), "{line}");
+                assert!(!again.wait().success());
+            }
+        }
+        let output = run(directory.path(), &["dead-letters", "list", "letters"]);
+        let lines: Vec<_> = text(&output.stdout).lines().collect();
+        assert!(lines.len() == 2 && lines[1].contains("ANN"), "{lines:?}");
+        assert!(lines[1].trim_end().ends_with('-'), "it has not been answered: {lines:?}");
+        let output = run(directory.path(), &["dead-letters", "show", "letters", "1"]);
+        for worker in ["FIRST", "SECOND", "THIRD"] {
+            assert!(text(&output.stdout).contains(&format!("{worker}: the worker left")));
+        }
+    }
 }

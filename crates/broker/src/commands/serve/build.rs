@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use broker::{Builder, Config, Side};
 use zmtp::Endpoint;
 
-use super::telling::given_up;
+use super::telling::tell_of_letter;
 use crate::cli::Serve;
 use crate::connections::{self, Connections, Fate};
 use crate::dead_letters::Letters;
@@ -57,5 +57,5 @@ pub(super) fn tell(
         .on_long_journal(|error| {
             warn(format_args!("{error}; the journal could not be begun anew, and grows on"));
         })
-        .on_dead_letter(move |letter| warn(given_up(letter, letters.as_ref())))
+        .on_dead_letter(move |letter| tell_of_letter(letter, letters.as_ref()))
 }

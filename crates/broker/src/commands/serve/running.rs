@@ -12,7 +12,9 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::build::{build, tell};
 use super::doors::{Doors, Listeners};
 use super::successor::{Successor, terminate};
-use super::telling::{summary, tell_of_end, tell_of_endpoints, tell_of_restored};
+use super::telling::{
+    keep_letters, summary, tell_of_end, tell_of_endpoints, tell_of_letters, tell_of_restored,
+};
 use crate::cli::Serve;
 use crate::commands::reload::{self, Current};
 use crate::dead_letters::Letters;
@@ -142,6 +144,9 @@ impl Running {
             }
         }
         tasks.spawn(systemd::watch(handle.clone()));
+        if let Some(letters) = &letters {
+            tasks.spawn(keep_letters(letters.clone()));
+        }
         let (stop, stopped) = oneshot::channel::<()>();
         // As a task, it has its turn behind those of the connections, and finds all that they have read.
         let broker = tokio::spawn(broker.run(async {
@@ -172,7 +177,7 @@ impl Running {
     pub(super) async fn end(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         loop {
             let told = tokio::select! {
-                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some()),
+                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some(), self.letters.as_ref()),
                 wish = wish(&mut self.demands, signals) => match wish {
                     Demand::Drain => return self.drain(signals).await,
                     Demand::Upgrade(told) => told,
@@ -210,7 +215,7 @@ impl Running {
         let _ = self.stop.send(());
         loop {
             tokio::select! {
-                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some()),
+                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some(), self.letters.as_ref()),
                 () = signals.next() => return Err("stopped at once".into()),
                 Some(demand) = self.demands.recv() => if let Demand::Upgrade(told) = demand {
                     let _ = told.send(Err("the queue drains, and ends".to_owned()));
@@ -221,6 +226,11 @@ impl Running {
 
     /// The next process begins the journal anew, as this one would have to if it went on after all.
     async fn make_room(&self) -> Result<(), String> {
+        if let Some(Err(error)) = self.letters.as_ref().map(Letters::flush) {
+            return Err(format!(
+                "dead letters cannot be written, and nothing has changed: {error}"
+            ));
+        }
         match self.handle.begin_journal_anew().await {
             Ok(Err(error)) => Err(format!(
                 "the next process could not begin the journal anew, and nothing has changed: {error}"
@@ -237,7 +247,9 @@ impl Running {
     ) -> Result<End, Box<dyn Error>> {
         let handover = self.handle.hand_over().await;
         let outcome = self.broker.await?;
-        let Ok(handover) = handover else { return over(&outcome, self.journal.is_some()) };
+        let Ok(handover) = handover else {
+            return over(&outcome, self.journal.is_some(), self.letters.as_ref());
+        };
         // What only one process may have is free for the next.
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
@@ -299,7 +311,8 @@ async fn wish(demands: &mut mpsc::Receiver<Demand>, signals: &mut Signals) -> De
     }
 }
 
-fn over(outcome: &Outcome, keeps: bool) -> Result<End, Box<dyn Error>> {
+fn over(outcome: &Outcome, keeps: bool, letters: Option<&Letters>) -> Result<End, Box<dyn Error>> {
+    tell_of_letters(letters);
     tell_of_end(outcome, keeps && outcome.failure.is_none());
     match &outcome.failure {
         None => Ok(End::Over(ExitCode::SUCCESS)),

@@ -1,10 +1,16 @@
 //! What `broker serve` says at its start and its end, and of requests that are given up.
 
+use std::time::Duration;
+
 use broker::{Broker, Counters, DeadLetter, Outcome, Restored};
+use tokio::time::interval;
 use zmtp::Endpoint;
 
-use crate::dead_letters::Letters;
-use crate::output::{note, say, warn};
+use crate::dead_letters::{Kept, Letters};
+use crate::output::{fail, note, say, warn};
+
+/// Between two attempts to write what could not be written.
+const RETRY: Duration = Duration::from_secs(10);
 
 /// What is left, and what became of all.
 pub(super) fn tell_of_end(outcome: &Outcome, keeps: bool) {
@@ -67,14 +73,36 @@ pub(super) fn tell_of_restored(restored: &Restored, cut_off: u64) {
     }
 }
 
-/// What there is to say of a request that was given up, once it is kept if it is to be.
-pub(super) fn given_up(letter: &DeadLetter, letters: Option<&Letters>) -> String {
+/// Says that a request was given up, once it is kept if it is to be.
+pub(super) fn tell_of_letter(letter: &DeadLetter, letters: Option<&Letters>) {
     let DeadLetter { number, client, reason, .. } = letter;
     let what = format!("gave up request {number} of client {}: {reason}", client.escape_ascii());
     match letters.map(|letters| letters.add(letter)) {
-        Some(Ok(number)) => format!("{what}; it is dead letter {number}"),
-        Some(Err(error)) => format!("{what}, and it is lost: {error}"),
-        None => what,
+        None => warn(what),
+        Some(Kept { number, trouble: None }) => warn(format!("{what}; it is dead letter {number}")),
+        Some(Kept { number, trouble: Some(error) }) => fail(format!(
+            "{what}; it is dead letter {number}, which is in memory only until it can be written: {error}"
+        )),
+    }
+}
+
+/// Writes dead letters that could not be written, now and then.
+pub(super) async fn keep_letters(letters: Letters) {
+    let mut ticks = interval(RETRY);
+    loop {
+        ticks.tick().await;
+        if let Ok(count @ 1..) = letters.flush() {
+            note(format_args!(
+                "{count} lines of dead letters that could not be written are written"
+            ));
+        }
+    }
+}
+
+/// What could not be written by the end is lost.
+pub(super) fn tell_of_letters(letters: Option<&Letters>) {
+    if let Some(Err(error)) = letters.map(Letters::flush) {
+        fail(format_args!("dead letters that could not be written are lost: {error}"));
     }
 }
 
