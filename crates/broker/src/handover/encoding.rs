@@ -176,7 +176,7 @@ fn put_left(left: &Left, bytes: &mut Vec<u8>) {
         Work::Silent => bytes.push(SILENT),
         Work::Idle => bytes.push(IDLE),
         Work::Late(None) => bytes.push(LATE),
-        Work::Late(Some(Owed { client, number })) => {
+        Work::Late(Some(Owed { client, number, .. })) => {
             bytes.push(OWES);
             put_number(client.to_bits(), bytes);
             put_number(*number, bytes);
@@ -316,7 +316,10 @@ impl Fields<'_> {
             SILENT => Work::Silent,
             IDLE => Work::Idle,
             LATE => Work::Late(None),
-            OWES => Work::Late(Some(Owed { client: self.peer_id()?, number: self.u64()? })),
+            OWES => {
+                let (client, number) = (self.peer_id()?, self.u64()?);
+                Work::Late(Some(Owed { client, number, since: None }))
+            }
             BUSY => Work::Busy(self.request()?, None),
             LEASED => {
                 let lease = self.time()?;

@@ -84,9 +84,11 @@ impl Queue {
     #[cold]
     fn answer_late(&mut self, worker: PeerId, owed: Option<Owed>, stack: Stack, reply: Message) {
         self.workers.settle(worker, reply.part(1).unwrap_or_default());
-        let request = owed.and_then(|Owed { client, number }| {
+        let request = owed.and_then(|Owed { client, number, since }| {
             let waits = self.clients.take(client, number);
-            waits.or_else(|| self.workers.recall(number, &reply))
+            let request = waits.or_else(|| self.workers.recall(number, &reply))?;
+            // It is this worker that has served it, and not who was given it since.
+            Some(Request { since: since.unwrap_or(request.since), ..request })
         });
         if let Some(request) = request {
             if let Some(request) = self.finish(request, reply) {

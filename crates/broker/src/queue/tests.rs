@@ -427,11 +427,14 @@ fn a_late_reply_counts_while_no_other_worker_was_faster() {
     // The request waits for another worker, or another one has it.
     for others in [0, 1] {
         let mut fixture = with_lease(2, 1 + others);
+        fixture.queue.keep_times();
         fixture.client_sends(0, &["", "x"]);
-        fixture.wait(Duration::from_secs(10));
+        fixture.wait(Duration::from_secs(12));
         fixture.actions();
         fixture.worker_sends(0, &["", "C0", "", "late"]);
         assert_eq!(fixture.actions(), ["C0 <- |late"]);
+        let served = fixture.queue.status().times.unwrap().served;
+        assert_eq!(served.sum(), Duration::from_secs(12), "as long as it took this worker");
         assert_eq!((fixture.queue.waiting(), fixture.queue.in_flight()), (0, 0));
         if others > 0 {
             fixture.client_sends(1, &["", "z"]);

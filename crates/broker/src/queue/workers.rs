@@ -73,6 +73,8 @@ enum State {
 pub(crate) struct Owed {
     pub(crate) client: PeerId,
     pub(crate) number: u64,
+    /// Since when, if that is known in this queue.
+    pub(crate) since: Option<u64>,
 }
 
 /// What a worker was at when it sent a message.
@@ -308,7 +310,8 @@ impl Worker {
     fn take_late(&mut self) -> Option<Request> {
         match std::mem::replace(&mut self.state, State::Silent) {
             State::Busy(request) => {
-                let owed = Owed { client: request.client, number: request.number };
+                let Request { client, number, since, .. } = request;
+                let owed = Owed { client, number, since: Some(since) };
                 let owes_one = self.doubt.is_none();
                 self.doubt.get_or_insert_default().add(&request);
                 self.state = State::Late(owes_one.then_some(owed));

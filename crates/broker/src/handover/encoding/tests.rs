@@ -29,7 +29,7 @@ fn estate() -> Estate {
     let losses = Cause::ALL.map(|cause| (Bytes::from("W"), cause, Duration::from_millis(5)));
     let sent = [(6, Box::from(&b"C0"[..])), (7, Box::from(&b"\0abcd"[..]))].into();
     let doubt = Some(Box::new(Doubt { unknown: true, sent, rounds: 3 }));
-    let owed = Owed { client: PeerId::NOBODY, number: 4 };
+    let owed = Owed { client: PeerId::NOBODY, number: 4, since: None };
     let work = [
         Work::Silent,
         Work::Idle,

@@ -7,7 +7,7 @@ use zmtp::PeerId;
 
 use super::super::estate::{Left, Pending, Work};
 use super::super::request::Request;
-use super::{State, Worker, Workers};
+use super::{Owed, State, Worker, Workers};
 
 impl Workers {
     /// All as they stand: the idle ones in the order of their turns, the expected ones, the others. `pending` makes what is left of
@@ -60,7 +60,7 @@ impl Worker {
         let work = match &self.state {
             State::Silent => Work::Silent,
             State::Idle | State::Held => Work::Idle,
-            State::Late(owed) => Work::Late(*owed),
+            State::Late(owed) => Work::Late(owed.map(|owed| Owed { since: None, ..owed })),
             State::Busy(request) => match pending(request) {
                 Some(running) => {
                     let lease = self.until.map(|until| until.saturating_duration_since(now));
