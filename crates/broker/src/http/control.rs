@@ -50,12 +50,8 @@ impl Control {
         let uri = request.uri();
         let answer = match (request.method(), uri.path()) {
             (&Method::GET, "/tap") => self.tap(uri).await,
-            (&Method::POST, "/pause") => {
-                self.broker.pause().await.map(|()| done("paused: no request is handed out"))
-            }
-            (&Method::POST, "/resume") => {
-                self.broker.resume().await.map(|()| done("resumed: requests are handed out"))
-            }
+            (&Method::POST, "/pause") => self.pause().await,
+            (&Method::POST, "/resume") => self.resume().await,
             (&Method::POST, "/drain") => {
                 let sent = self.demand.send(Demand::Drain).await.map_err(|_| Ended);
                 sent.map(|()| done("draining: the queue ends once no request is in flight"))
@@ -68,6 +64,22 @@ impl Control {
         };
         let ended = |Ended| plain(StatusCode::SERVICE_UNAVAILABLE, "the queue has ended");
         Some(answer.unwrap_or_else(ended))
+    }
+
+    async fn pause(&self) -> Result<Answer, Ended> {
+        if self.broker.status().await?.draining {
+            return Ok(drains());
+        }
+        self.broker.pause().await?;
+        Ok(done("paused: no request is handed out"))
+    }
+
+    async fn resume(&self) -> Result<Answer, Ended> {
+        if self.broker.status().await?.draining {
+            return Ok(drains());
+        }
+        self.broker.resume().await?;
+        Ok(done("resumed: requests are handed out"))
     }
 
     async fn upgrade(&self) -> Result<Answer, Ended> {
@@ -196,6 +208,10 @@ fn named(uri: &Uri, what: &str) -> Option<(String, Bytes)> {
 
 fn unnamed(what: &str) -> Answer {
     plain(StatusCode::BAD_REQUEST, format!("?{what}= is to be the name of one, as the log has it"))
+}
+
+fn drains() -> Answer {
+    plain(StatusCode::CONFLICT, "the queue drains, and ends")
 }
 
 fn no_worker(name: &str) -> Answer {

@@ -79,6 +79,9 @@ fn a_queue_that_is_told_to_drain_answers_what_runs_and_ends() {
     let job = worker.recv_multipart(0).unwrap();
     assert!(tell(&place, &["drain"]).starts_with("draining"));
     wait_for(&place, |status| status["draining"] == true);
+    for command in ["pause", "resume", "upgrade"] {
+        assert_eq!(refused(&place, &[command]), "broker: the queue drains, and ends");
+    }
     worker.send_multipart(job, 0).unwrap();
     assert_eq!(client.recv_bytes(0).unwrap(), b"job");
     assert!(program.wait().success());
