@@ -12,6 +12,16 @@ pub(crate) fn raise_limit() -> u64 {
     limit.unwrap_or(u64::MAX)
 }
 
+/// As many as this process needs, and not more: those that it starts have the same limit, and some go through all of them.
+pub(crate) fn raise_limit_to(needed: u64) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let current = Some(maximum.map_or(needed, |maximum| maximum.min(needed)));
+        // Without them, what finds none fails by itself.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    }
+}
+
 /// Descriptors that are not connections: standard streams, listeners, the runtime's own.
 const SPARE: u64 = 64;
 

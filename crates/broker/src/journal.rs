@@ -65,9 +65,9 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     durability: Durability,
-    /// Bytes in the file, and when it was begun.
+    /// Bytes in the file, and how many it may have before it is begun anew.
     size: u64,
-    begun_with: u64,
+    long_at: u64,
     /// Encoded records that are not written yet.
     pending: Vec<u8>,
     /// What is to be in its place, and its bytes.
@@ -116,7 +116,7 @@ impl Journal {
             file,
             durability,
             size: 0,
-            begun_with: 0,
+            long_at: LONG,
             pending: Vec::new(),
             next: None,
             failure: None,
@@ -179,7 +179,7 @@ impl Journal {
     /// Whether the journal is to be begun anew.
     #[must_use]
     pub fn is_long(&self) -> bool {
-        self.size > LONG + TIMES_LONGER * self.begun_with
+        self.size > self.long_at
     }
 
     /// Puts these records in the place of all that there were.
@@ -199,16 +199,16 @@ impl Journal {
         Ok(())
     }
 
-    /// It is not long before it has grown by as much again.
+    /// It is not long before it has grown by as much again as makes one long.
     pub(crate) fn put_off(&mut self) {
-        self.begun_with = self.size;
+        self.long_at = self.size + LONG;
     }
 
     /// Puts what is [prepared](Self::prepare) in its place.
     pub(crate) fn switch(&mut self) -> Result<(), JournalError> {
         let Some((file, size)) = self.next.take() else { return Ok(()) };
         put_in_place(&self.path)?;
-        (self.file, self.size, self.begun_with) = (file, size, size);
+        (self.file, self.size, self.long_at) = (file, size, LONG + TIMES_LONGER * size);
         self.failure = None;
         sync_directory_of(&self.path)
     }

@@ -273,12 +273,13 @@ impl Queue {
     /// A worker has left. The request it had goes to the next; returns its number, if the worker was sent it.
     pub fn worker_left(&mut self, worker: PeerId, reason: &LeaveReason) -> Option<u64> {
         let cause = Cause::from(reason);
-        self.workers.note_failure(worker, reason);
+        let has_nothing = self.take_back(worker);
+        self.workers.note_failure(worker, reason, has_nothing);
         let assigned = self.lose_assigned(worker, cause);
         let left = self.workers.leave(worker);
         let mut number = assigned;
         match left {
-            Some((_, request)) if self.take_back(worker) => self.requeue(request),
+            Some((_, request)) if has_nothing => self.requeue(request),
             Some((name, request)) => {
                 number = Some(request.number);
                 self.lose_with(name, request, cause);
@@ -291,6 +292,7 @@ impl Queue {
 
     /// A request could not be sent to its worker, which must have left. It has cost no attempt.
     pub fn dispatch_failed(&mut self, worker: PeerId) {
+        self.workers.note_gone(worker);
         if let Some((_, request)) = self.workers.leave(worker) {
             self.requeue(request);
             self.dispatch();

@@ -68,7 +68,7 @@ impl fmt::Display for PeerChange<'_> {
                 f.write_str(" has left")?;
                 match had {
                     Some(number) if Cause::from(*reason) == Cause::NotRead => {
-                        write!(f, " before it had read request {number}")?;
+                        write!(f, ", perhaps before it had read request {number}")?;
                     }
                     Some(number) => write!(f, " with request {number}")?,
                     None => {}

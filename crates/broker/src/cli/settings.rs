@@ -99,9 +99,11 @@ fn variable(name: &str) -> String {
 pub(super) fn wants_json(args: &[OsString]) -> bool {
     let is_serve = args.get(1).is_some_and(|command| command == SERVE);
     let by_environment = || std::env::var_os(variable("log")).is_some_and(|log| log == "json");
+    let is_said = |arg: &OsString| arg == "--log" || arg.as_encoded_bytes().starts_with(b"--log=");
     let in_two = || args.windows(2).any(|pair| pair == ["--log", "json"]);
     let in_one = || args.iter().any(|arg| arg == "--log=json");
-    is_serve && (in_one() || in_two() || by_environment())
+    let by_arguments = args.iter().any(is_said);
+    is_serve && if by_arguments { in_one() || in_two() } else { by_environment() }
 }
 
 /// Whether a command has the options of `broker serve`.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,12 +30,20 @@ use process::answer;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// Descriptors of a process and its connection, and of all else.
+const PER_PROCESS: u64 = 8;
+const SPARE: u64 = 64;
+
 pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?.and_hangup()?;
-    descriptors::raise_limit();
+    descriptors::raise_limit_to(SPARE + PER_PROCESS * u64::from(options.processes));
     if !is_there(program(&options)) {
         // A request would be in vain.
-        return Err(format!("there is no program {}", program(&options).display()).into());
+        return Err(format!(
+            "there is no program {}, or it may not be run",
+            program(&options).display()
+        )
+        .into());
     }
     let options = Arc::new(options);
     let (stop, stopped) = channel(false);
@@ -142,5 +151,10 @@ fn is_there(program: &OsStr) -> bool {
     let is_path = program.as_bytes().contains(&b'/');
     let paths = std::env::var_os("PATH").filter(|_| !is_path).unwrap_or_default();
     let mut on_path = std::env::split_paths(&paths).map(|directory| directory.join(program));
-    if is_path { Path::new(program).exists() } else { on_path.any(|path| path.exists()) }
+    if is_path { is_program(Path::new(program)) } else { on_path.any(|path| is_program(&path)) }
+}
+
+fn is_program(path: &Path) -> bool {
+    let found = path.metadata();
+    found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }

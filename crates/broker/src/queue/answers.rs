@@ -142,9 +142,11 @@ impl Queue {
                 self.counters.stale_replies += 1;
                 self.requeue(request);
             }
+            self.workers.note_back(worker);
             self.workers.set_idle(worker, stack);
         } else if is_reply(&message) && self.workers.is_new_and_waits(worker) {
             self.counters.stale_replies += 1;
+            self.workers.note_back(worker);
             self.workers.set_idle(worker, stack);
         } else {
             self.strike(worker, Violation::UnaskedReply);

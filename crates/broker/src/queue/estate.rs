@@ -250,7 +250,7 @@ impl Queue {
             self.hold(held);
         }
         for name in estate.away {
-            self.workers.remember(name);
+            self.workers.remember(name, false);
         }
         for (client, name, lock_step) in estate.clients {
             self.client_joined(client, &name, lock_step);

@@ -148,6 +148,7 @@ impl Queue {
                 self.workers.expect(worker, self.now + SILENCE);
                 continue;
             }
+            let was_idle = self.workers.note_back(worker);
             match self.take_assigned(&name) {
                 Some(request) if self.mode == Mode::Open => self.hand_out_again(worker, request),
                 request => {
@@ -155,7 +156,7 @@ impl Queue {
                         self.requeue(request);
                     }
                     self.counters.adopted += 1;
-                    self.workers.adopt(worker);
+                    self.workers.adopt(worker, was_idle);
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::time::Instant;
 
 use bytes::Bytes;
-use zmtp::{LeaveReason, Message, PeerId};
+use zmtp::{LeaveReason, Message, PeerId, ProtocolError};
 
 use super::envelope::Stack;
 use super::record::Asked;
@@ -108,12 +108,21 @@ pub enum Cause {
     LeaseOver,
     /// Another connection took the worker's name over.
     Replaced,
+    /// The worker could not be reached any more.
+    Unreachable,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Left, Self::NotRead, Self::Ready, Self::WrongReply, Self::LeaseOver, Self::Replaced];
+    pub const ALL: [Self; 7] = [
+        Self::Left,
+        Self::NotRead,
+        Self::Ready,
+        Self::WrongReply,
+        Self::LeaseOver,
+        Self::Replaced,
+        Self::Unreachable,
+    ];
 
     /// In a word, for programs.
     #[must_use]
@@ -125,6 +134,7 @@ impl Cause {
             Self::WrongReply => "wrong_reply",
             Self::LeaseOver => "lease_over",
             Self::Replaced => "replaced",
+            Self::Unreachable => "unreachable",
         }
     }
 
@@ -142,6 +152,10 @@ impl From<&LeaveReason> for Cause {
             LeaveReason::Io(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
             | LeaveReason::WriteTimeout => Self::NotRead,
             LeaveReason::Replaced => Self::Replaced,
+            // No process that ends does that: its connections are closed for it.
+            LeaveReason::Io(_) | LeaveReason::Protocol(ProtocolError::HeartbeatTimeout) => {
+                Self::Unreachable
+            }
             _ => Self::Left,
         }
     }
@@ -156,6 +170,7 @@ impl fmt::Display for Cause {
             Self::WrongReply => "the worker sent something else than a reply",
             Self::LeaseOver => "the worker took too long",
             Self::Replaced => "another worker took its name over",
+            Self::Unreachable => "the worker could not be reached any more",
         })
     }
 }

@@ -666,9 +666,76 @@ fn as_many_reqs_without_a_name_are_known_again_by_their_host_as_have_failed_ther
 }
 
 #[test]
+fn a_req_that_was_never_sent_its_request_is_known_again() {
+    let failed = LeaveReason::Protocol(ProtocolError::HeartbeatTimeout);
+    for is_taken_back in [true, false] {
+        let mut fixture = Fixture::with(1, 2);
+        fixture.wait(Duration::from_secs(60));
+        fixture.client_sends(0, &["", "job"]);
+        assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+        fixture.queue.worker_left(fixture.id(0), &failed);
+        if !is_taken_back {
+            // That it has left is told when the request cannot be sent any more.
+            assert_eq!(fixture.actions(), ["W1 <- |C0||job"]);
+            fixture.queue.dispatch_failed(fixture.id(1));
+        }
+        fixture.queue.worker_left(fixture.id(1), &failed);
+        assert_eq!(fixture.actions(), [""; 0]);
+        fixture.connect_worker(1, true);
+        fixture.wait(Duration::from_secs(1));
+        assert_eq!(fixture.actions(), ["W1 <- |C0||job"], "{is_taken_back}");
+    }
+}
+
+#[test]
+fn workers_that_cannot_be_reached_any_more_were_not_killed() {
+    let gone = [
+        LeaveReason::Protocol(ProtocolError::HeartbeatTimeout),
+        LeaveReason::Io(ErrorKind::TimedOut),
+        LeaveReason::Io(ErrorKind::HostUnreachable),
+    ];
+    let mut fixture = Fixture::with(1, 4);
+    fixture.client_sends(0, &["", "job"]);
+    for (i, reason) in gone.iter().enumerate() {
+        assert_eq!(fixture.actions(), [format!("W{i} <- |C0||job")]);
+        fixture.queue.worker_left(fixture.id(i), reason);
+        fixture.wait(Duration::from_millis(200));
+    }
+    assert_eq!(fixture.actions(), ["W3 <- |C0||job"], "it is not given up");
+    assert_eq!(fixture.queue.status().faults.losses, [(Cause::Unreachable, 3)].into());
+}
+
+#[test]
+fn a_req_that_is_known_by_its_name_to_have_been_idle_is_in_no_doubt() {
+    let mut fixture = Fixture::with(1, 1);
+    fixture.wait(Duration::from_secs(60));
+    fixture.queue.worker_left(fixture.id(0), &LeaveReason::Io(ErrorKind::TimedOut));
+    fixture.connect_worker(0, true);
+    fixture.wait(Duration::from_secs(1));
+    fixture.client_sends(0, &["", "job"]);
+    assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
+    fixture.worker_sends(0, &["", "C0", "", "done"]);
+    assert_eq!(fixture.actions(), ["C0 <- |done"]);
+}
+
+#[test]
+fn whoever_is_ready_takes_the_place_of_one_that_has_failed() {
+    let mut fixture = Fixture::with(0, 0);
+    for i in 0..10_u8 {
+        fixture.connect_worker_as(0, &Bytes::from(vec![0, 0, 0, 0, i]), true);
+        // It answers what it was asked before, and is ready by that.
+        fixture.worker_sends(0, &["", "C9", "", "y"]);
+        assert_eq!(fixture.queue.idle(), 1);
+        fixture.queue.worker_left(fixture.id(0), &LeaveReason::Io(ErrorKind::TimedOut));
+        assert_eq!(fixture.queue.estate().away.len(), 1);
+    }
+}
+
+#[test]
 fn a_busy_req_whose_connection_failed_is_at_work_unless_it_cannot_be() {
     let cases = [
         (LeaveReason::Protocol(ProtocolError::HeartbeatTimeout), false, "it may be at it still"),
+        (LeaveReason::Io(ErrorKind::ConnectionReset), false, "it may be at it still"),
         (LeaveReason::Closed, false, "it has ended"),
         (LeaveReason::Protocol(ProtocolError::TruncatedAtEof), true, "it has answered"),
         (LeaveReason::Io(ErrorKind::BrokenPipe), true, "it never had the request"),

@@ -222,17 +222,16 @@ impl Workers {
         while let Some(&(_, id)) = self.newcomers.front().filter(|(until, _)| *until <= now) {
             self.newcomers.pop_front();
             if self.is_new_and_waits(id) {
-                self.note_back(id);
                 return Some(id);
             }
         }
         None
     }
 
-    /// Takes a silent worker for ready.
-    pub(super) fn adopt(&mut self, id: PeerId) {
+    /// Takes a silent worker for ready. What it answers first may be meant for an earlier queue, unless it was idle in this one.
+    pub(super) fn adopt(&mut self, id: PeerId, was_idle: bool) {
         self.set_idle(id, Stack::default());
-        if let Some(worker) = self.by_id.get_mut(id) {
+        if let Some(worker) = self.by_id.get_mut(id).filter(|_| !was_idle) {
             worker.doubt.get_or_insert_default().add_unknown();
         }
     }

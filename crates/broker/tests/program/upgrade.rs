@@ -335,15 +335,27 @@ fn a_program_that_is_still_starting_ends_with_a_queue_that_is_told_to() {
     let args = ["serve", "--frontend", "ipc://f", "--backend", "ipc://b", "--control"];
     let program = Program::spawn(&mut command_of(&link, directory, &args));
     program.endpoints();
+    let at = |name: &str| format!("ipc://{}", directory.join(name).display());
+    let context = zmq::Context::new();
+    let [worker, client] = [("b", "READY"), ("f", "job")].map(|(name, says)| {
+        let peer = socket(&context, zmq::REQ, name);
+        peer.connect(&at(name)).unwrap();
+        peer.send(says, 0).unwrap();
+        peer
+    });
+    let job = worker.recv_multipart(0).unwrap();
     std::fs::remove_file(&link).unwrap();
     std::fs::write(&link, "#!/bin/sh\nexec sleep 1000 > pipe\n").unwrap();
     std::fs::set_permissions(&link, Permissions::from_mode(0o700)).unwrap();
     let mut upgrade = command(directory, &["upgrade"]).spawn().unwrap();
     let mut started = std::fs::File::open(&pipe).unwrap();
     program.signal(Signal::TERM);
-    assert!(program.wait().success());
     assert_eq!(started.read(&mut [0]).unwrap(), 0, "nobody has it open for writing any more");
     assert!(!upgrade.wait().unwrap().success());
+    // The queue waits for what runs.
+    worker.send_multipart(job, 0).unwrap();
+    assert_eq!(client.recv_bytes(0).unwrap(), b"job");
+    assert!(program.wait().success());
 }
 
 #[test]

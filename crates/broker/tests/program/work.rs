@@ -1,7 +1,9 @@
 //! Any program as a worker.
 
+use std::fs::Permissions;
 use std::io::Read;
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -56,6 +58,17 @@ fn each_frame_is_a_line_unless_bytes_are_to_stay_as_they_are() {
     let _work = work(&place, &backend, &["--raw"], "cat");
     let bytes = [b"\n\0".to_vec(), b"\n".to_vec()];
     assert_eq!(request(&frontend, "C", &bytes), [b"\n\0\n"]);
+}
+
+#[test]
+fn a_program_has_the_limits_that_its_worker_was_started_with() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let mut shell = Command::new("sh");
+    let script = "ulimit -S -n 200; exec \"$0\" work --connect \"$1\" -- sh -c 'ulimit -S -n'";
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_broker"), &backend]).stderr(Stdio::piped());
+    let _work = Program::spawn(&mut shell);
+    assert_eq!(ask(&frontend, "x"), "200");
 }
 
 #[test]
@@ -254,18 +267,20 @@ fn a_signal_lets_it_finish_and_a_program_that_is_not_there_ends_it() {
     std::fs::write(place.directory().join("end"), "").unwrap();
     assert_eq!(client.recv_string(0).unwrap().unwrap(), "finished");
     assert!(work.wait().success());
-    for program in ["./nowhere", "no-such-program-anywhere"] {
+    let file = place.directory().join("text");
+    std::fs::write(&file, "\x7fELF").unwrap();
+    client.send("y", 0).unwrap();
+    for program in ["./nowhere", "no-such-program-anywhere", "./text", "/"] {
         let output = run(place.directory(), &["work", "--connect", &backend, "--", program]);
-        let expected = format!("broker: there is no program {program}\n");
+        let expected = format!("broker: there is no program {program}, or it may not be run\n");
         assert_eq!((text(&output.stderr), output.status.success()), (&*expected, false));
     }
-    // It is there, and yet cannot be started.
-    std::fs::write(place.directory().join("text"), "").unwrap();
-    client.send("y", 0).unwrap();
+    // It is one to look at, and yet cannot be started.
+    std::fs::set_permissions(&file, Permissions::from_mode(0o700)).unwrap();
     let output = run(place.directory(), &["work", "--connect", &backend, "--", "./text"]);
     let said = text(&output.stderr);
     assert!(
-        said.ends_with("broker: ./text cannot be started: Permission denied (os error 13)\n"),
+        said.ends_with("broker: ./text cannot be started: Exec format error (os error 8)\n"),
         "{said}"
     );
     assert!(!output.status.success());

@@ -183,20 +183,9 @@ impl Running {
                     Demand::Upgrade(told) => told,
                 },
             };
-            let mut starting = pin!(Successor::start());
-            let started = loop {
-                tokio::select! {
-                    started = &mut starting => break started,
-                    wish = wish(&mut self.demands, signals) => match wish {
-                        Demand::Drain => {
-                            let _ = told.send(Err("the queue has been told to end".to_owned()));
-                            return self.drain(signals).await;
-                        }
-                        Demand::Upgrade(another) => {
-                            let _ = another.send(Err("another upgrade is under way".to_owned()));
-                        }
-                    },
-                }
+            let Some(started) = self.start_next(signals).await else {
+                let _ = told.send(Err("the queue has been told to end".to_owned()));
+                return self.drain(signals).await;
             };
             let ready = match started {
                 Ok(successor) => self.make_room().await.map(|()| successor),
@@ -205,6 +194,22 @@ impl Running {
             match ready {
                 Ok(successor) => return self.leave_to(successor, told).await,
                 Err(error) => drop(told.send(Err(error))),
+            }
+        }
+    }
+
+    /// The next process, or why there is none; nothing if the queue is to end, and so is what has been started.
+    async fn start_next(&mut self, signals: &mut Signals) -> Option<Result<Successor, String>> {
+        let mut starting = pin!(Successor::start());
+        loop {
+            tokio::select! {
+                started = &mut starting => return Some(started),
+                wish = wish(&mut self.demands, signals) => match wish {
+                    Demand::Drain => return None,
+                    Demand::Upgrade(another) => {
+                        let _ = another.send(Err("another upgrade is under way".to_owned()));
+                    }
+                },
             }
         }
     }

@@ -2,11 +2,12 @@
 //! that it is ready.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use bytes::Bytes;
 use zmtp::{LeaveReason, PeerId, ProtocolError};
 
-use super::super::request::{Cause, is_made_up};
+use super::super::request::is_made_up;
 use super::{State, Workers};
 
 /// How many names and places are remembered.
@@ -17,6 +18,8 @@ const MOST: usize = 16_384;
 pub(super) struct Away {
     names: BTreeMap<Bytes, Gone>,
     last: u64,
+    /// Those that could not be sent a request, until why they have left is told.
+    unjudged: BTreeMap<PeerId, Bytes>,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ struct Gone {
     /// Higher for those that have failed later.
     last: u64,
     count: usize,
+    /// It was seen to be idle.
+    was_idle: bool,
 }
 
 /// What a worker is known again by: the name that it has chosen, or else where it is, whatever its port.
@@ -38,32 +43,58 @@ pub(crate) fn known_as(name: &Bytes, address: &str) -> Bytes {
     [b"\0", host.as_bytes()].concat().into()
 }
 
+/// Whether a busy worker whose connection ended so cannot have its request, or has sent a reply of which a part has arrived.
+/// One that was reset may be at work: whoever lies between forgets connections as well.
+fn cannot_be_at_work(reason: &LeaveReason) -> bool {
+    matches!(
+        reason,
+        LeaveReason::Io(ErrorKind::BrokenPipe)
+            | LeaveReason::WriteTimeout
+            | LeaveReason::Protocol(ProtocolError::TruncatedAtEof)
+    )
+}
+
 impl Workers {
-    /// The connection of a worker may have failed, which is not the end of the worker.
-    pub(in crate::queue) fn note_failure(&mut self, id: PeerId, reason: &LeaveReason) {
-        let Some(worker) = self.by_id.get(id) else { return };
-        let waits = match &worker.state {
-            // A process that ends closes its connections.
-            State::Idle => *reason != LeaveReason::Closed,
-            // Its request has not reached it, or it has sent a reply of which a part has arrived.
-            State::Busy(_) => {
-                let cut_off = LeaveReason::Protocol(ProtocolError::TruncatedAtEof);
-                Cause::from(reason) == Cause::NotRead || *reason == cut_off
-            }
-            State::Silent | State::Held | State::Late(_) => false,
+    /// The connection of a worker may have failed, which is not the end of the worker. `has_nothing` says that it was not sent
+    /// the request that it has.
+    pub(in crate::queue) fn note_failure(
+        &mut self,
+        id: PeerId,
+        reason: &LeaveReason,
+        has_nothing: bool,
+    ) {
+        // A process that ends closes its connections.
+        let failed = *reason != LeaveReason::Closed;
+        if let Some(name) = self.away.unjudged.remove(&id).filter(|_| failed) {
+            self.remember(name, true);
+        }
+        let Some(worker) = self.by_id.get(id).filter(|worker| worker.lock_step) else { return };
+        let (waits, was_idle) = match &worker.state {
+            State::Idle => (failed, true),
+            State::Busy(_) if has_nothing => (failed, true),
+            State::Busy(_) => (cannot_be_at_work(reason), false),
+            State::Silent | State::Held | State::Late(_) => (false, false),
         };
-        if waits && worker.lock_step {
+        if waits {
             let name = worker.known_as.clone();
-            self.remember(name);
+            self.remember(name, was_idle);
         }
     }
 
-    pub(in crate::queue) fn remember(&mut self, name: Bytes) {
-        let Away { names, last } = &mut self.away;
+    /// A worker could not be sent a request, and so has left. Why is told later.
+    pub(in crate::queue) fn note_gone(&mut self, id: PeerId) {
+        if let Some(worker) = self.by_id.get(id).filter(|worker| worker.lock_step) {
+            self.away.unjudged.insert(id, worker.known_as.clone());
+        }
+    }
+
+    pub(in crate::queue) fn remember(&mut self, name: Bytes, was_idle: bool) {
+        let Away { names, last, .. } = &mut self.away;
         *last += 1;
         let has_own = !is_made_up(&name);
         let gone = names.entry(name).or_default();
-        (gone.last, gone.count) = (*last, if has_own { 1 } else { gone.count + 1 });
+        gone.count = if has_own { 1 } else { (gone.count + 1).min(MOST) };
+        (gone.last, gone.was_idle) = (*last, was_idle);
         if names.len() > MOST
             && let Some(first) = names.iter().min_by_key(|(_, gone)| gone.last)
         {
@@ -77,19 +108,21 @@ impl Workers {
         self.away.names.contains_key(name)
     }
 
-    /// A worker is ready, and so it or another one in its place is back.
-    pub(super) fn note_back(&mut self, id: PeerId) {
+    /// A worker is ready, and so it or another one in its place is back. Says whether it is known for sure to have been idle.
+    pub(in crate::queue) fn note_back(&mut self, id: PeerId) -> bool {
         let names = &mut self.away.names;
         if names.is_empty() {
-            return;
+            return false;
         }
-        let Some(worker) = self.by_id.get(id).filter(|worker| worker.lock_step) else { return };
-        if let Some(gone) = names.get_mut(&worker.known_as) {
-            gone.count -= 1;
-            if gone.count == 0 {
-                names.remove(&worker.known_as);
-            }
+        let worker = self.by_id.get(id).filter(|worker| worker.lock_step);
+        let Some(known_as) = worker.map(|worker| &worker.known_as) else { return false };
+        let Some(gone) = names.get_mut(known_as) else { return false };
+        let is_sure = gone.was_idle && !is_made_up(known_as);
+        gone.count = gone.count.saturating_sub(1);
+        if gone.count == 0 {
+            names.remove(known_as);
         }
+        is_sure
     }
 
     /// All of them, the last to fail last.
@@ -109,7 +142,7 @@ mod tests {
     fn the_last_so_many_are_remembered() {
         let mut workers = Workers::default();
         let name = |i: usize| Bytes::from(format!("W{i}"));
-        (0..=MOST).for_each(|i| workers.remember(name(i)));
+        (0..=MOST).for_each(|i| workers.remember(name(i), true));
         assert_eq!([0, 1, MOST].map(|i| workers.is_away(&name(i))), [false, true, true]);
         assert_eq!(workers.away().first(), Some(&name(1)));
     }
