@@ -260,13 +260,11 @@ impl Queue {
         lock_step: bool,
     ) {
         let known_as = known_as(routing_id, address);
-        let was_idle = self.workers.is_away(&known_as) && !self.policy.adoption.is_zero();
+        let silence = self.silence(routing_id, &known_as).filter(|_| lock_step);
         self.workers.join(worker, routing_id, known_as, lock_step);
-        let may_be_ready = was_idle || self.adopts_until.is_none_or(|until| self.now < until);
-        if lock_step && (may_be_ready || self.is_assigned(routing_id)) {
-            self.workers.expect(worker, self.now + SILENCE);
-        } else {
-            self.workers.look_at(worker, self.now + UNREADY);
+        match silence.and_then(|silence| self.now.checked_add(silence)) {
+            Some(until) => self.workers.expect(worker, until),
+            None => self.workers.look_at(worker, self.now + UNREADY),
         }
     }
 

@@ -13,7 +13,7 @@ use super::record::Record;
 use super::replay::Replay;
 use super::request::{Cause, Loss, Past, Request};
 use super::steering::Mode;
-use super::workers::Owed;
+use super::workers::{At, Owed};
 use super::{Queue, SILENCE, UNREADY, micros};
 
 /// What a queue leaves to the next one, which has its peers. Requests whose client or worker is still to come back, of
@@ -250,7 +250,7 @@ impl Queue {
             self.hold(held);
         }
         for name in estate.away {
-            self.workers.remember(name, false);
+            self.workers.remember(name, At::Nothing);
         }
         for (client, name, lock_step) in estate.clients {
             self.client_joined(client, &name, lock_step);

@@ -9,12 +9,15 @@ use super::action::{Action, Side, Violation};
 use super::policy::OnWorkerLoss;
 use super::request::{Cause, DeadLetter, GaveUp, Loss, Request};
 use super::steering::Mode;
-use super::workers::Due;
+use super::workers::{At, Due};
 use super::{Queue, SILENCE};
 
 /// Before the second time that a request is put in line again; twice as long each time after that.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(800);
+
+/// How long a worker that may be at work is silent before it is taken for ready, where there is no lease.
+const LONG_SILENCE: Duration = Duration::from_secs(60);
 
 /// How long a request waits after so many attempts. The first may have been bad luck.
 fn pause(attempts: usize) -> Option<Duration> {
@@ -24,6 +27,17 @@ fn pause(attempts: usize) -> Option<Duration> {
 }
 
 impl Queue {
+    /// How long a REQ worker that joins is to be silent before it is taken for ready, if it may be.
+    pub(super) fn silence(&self, routing_id: &Bytes, known_as: &Bytes) -> Option<Duration> {
+        let is_early = self.adopts_until.is_none_or(|until| self.now < until);
+        let was_at = self.workers.was_at(known_as).filter(|_| !self.policy.adoption.is_zero());
+        match was_at {
+            Some(At::Work) if !is_early => Some(self.policy.lease.unwrap_or(LONG_SILENCE)),
+            Some(_) => Some(SILENCE),
+            None => (is_early || self.is_assigned(routing_id)).then_some(SILENCE),
+        }
+    }
+
     /// A worker had this request, and brings no reply.
     #[cold]
     pub(super) fn lose(&mut self, worker: PeerId, request: Request, cause: Cause) {

@@ -732,23 +732,29 @@ fn whoever_is_ready_takes_the_place_of_one_that_has_failed() {
 }
 
 #[test]
-fn a_busy_req_whose_connection_failed_is_at_work_unless_it_cannot_be() {
+fn a_busy_req_whose_connection_failed_is_given_time_unless_it_cannot_be_at_work() {
+    let (short, long) = (Some(1), Some(60));
     let cases = [
-        (LeaveReason::Protocol(ProtocolError::HeartbeatTimeout), false, "it may be at it still"),
-        (LeaveReason::Io(ErrorKind::ConnectionReset), false, "it may be at it still"),
-        (LeaveReason::Closed, false, "it has ended"),
-        (LeaveReason::Protocol(ProtocolError::TruncatedAtEof), true, "it has answered"),
-        (LeaveReason::Io(ErrorKind::BrokenPipe), true, "it never had the request"),
+        (LeaveReason::Protocol(ProtocolError::HeartbeatTimeout), long, "it may be at it still"),
+        (LeaveReason::Io(ErrorKind::ConnectionReset), long, "it may be at it still"),
+        (LeaveReason::Closed, None, "it has ended"),
+        (LeaveReason::Protocol(ProtocolError::TruncatedAtEof), short, "it has answered"),
+        (LeaveReason::Io(ErrorKind::BrokenPipe), short, "it never had the request"),
     ];
-    for (reason, is_ready, why) in cases {
+    for (reason, ready_after, why) in cases {
         let mut fixture = Fixture::with(1, 1);
         fixture.wait(Duration::from_secs(60));
         fixture.client_sends(0, &["", "job"]);
         assert_eq!(fixture.actions(), ["W0 <- |C0||job"]);
         fixture.queue.worker_left(fixture.id(0), &reason);
         fixture.connect_worker(0, true);
-        fixture.wait(Duration::from_secs(1));
-        let again: &[&str] = if is_ready { &["W0 <- |C0||job"] } else { &[] };
+        let before = Duration::from_millis(1000 * ready_after.unwrap_or(600) - 1);
+        fixture.wait(before);
+        let mut actions = fixture.actions();
+        actions.retain(|action| action != "Backend 0: NotReady");
+        assert_eq!(actions, [""; 0], "{reason:?}: {why}");
+        fixture.wait(Duration::from_millis(1));
+        let again: &[&str] = if ready_after.is_some() { &["W0 <- |C0||job"] } else { &[] };
         assert_eq!(fixture.actions(), again, "{reason:?}: {why}");
     }
 }

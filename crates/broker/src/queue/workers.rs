@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
+pub(super) use away::At;
 pub(crate) use away::known_as;
 pub(super) use leases::Due;
 
@@ -30,7 +31,7 @@ pub(super) struct Workers {
     busy: usize,
     /// When to look at busy workers, each at most once.
     looks: BTreeSet<(Instant, PeerId)>,
-    /// Workers that are ready if they are silent until then.
+    /// Workers that are ready if they are silent until then, in that order.
     newcomers: VecDeque<(Instant, PeerId)>,
     away: Away,
 }
@@ -214,7 +215,9 @@ impl Workers {
 
     /// A worker that stays silent until then is taken for ready.
     pub(super) fn expect(&mut self, id: PeerId, until: Instant) {
-        self.newcomers.push_back((until, id));
+        // Those that may be at work are given more time.
+        let place = self.newcomers.partition_point(|&(other, _)| other <= until);
+        self.newcomers.insert(place, (until, id));
     }
 
     /// The next worker that has been silent for long enough.

@@ -1,5 +1,5 @@
-//! Workers whose connection failed while they were not at work. A REQ connects again and stays silent, for it has said
-//! that it is ready.
+//! Workers whose connection failed. A REQ that was not at work connects again and stays silent, for it has said that it is
+//! ready; one that was brings its reply first.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -27,8 +27,19 @@ struct Gone {
     /// Higher for those that have failed later.
     last: u64,
     count: usize,
-    /// It was seen to be idle.
-    was_idle: bool,
+    was: At,
+}
+
+/// What a worker was at when its connection failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::queue) enum At {
+    /// It has a request, as far as is known.
+    Work,
+    /// It cannot have its request, or has answered it.
+    #[default]
+    Nothing,
+    /// It was idle.
+    Rest,
 }
 
 /// What a worker is known again by: the name that it has chosen, or else where it is, whatever its port.
@@ -66,18 +77,19 @@ impl Workers {
         // A process that ends closes its connections.
         let failed = *reason != LeaveReason::Closed;
         if let Some(name) = self.away.unjudged.remove(&id).filter(|_| failed) {
-            self.remember(name, true);
+            self.remember(name, At::Rest);
         }
         let Some(worker) = self.by_id.get(id).filter(|worker| worker.lock_step) else { return };
-        let (waits, was_idle) = match &worker.state {
-            State::Idle => (failed, true),
-            State::Busy(_) if has_nothing => (failed, true),
-            State::Busy(_) => (cannot_be_at_work(reason), false),
-            State::Silent | State::Held | State::Late(_) => (false, false),
+        let was = match &worker.state {
+            State::Idle => At::Rest,
+            State::Busy(_) if has_nothing => At::Rest,
+            State::Busy(_) if cannot_be_at_work(reason) => At::Nothing,
+            State::Busy(_) | State::Late(_) => At::Work,
+            State::Silent | State::Held => return,
         };
-        if waits {
+        if failed {
             let name = worker.known_as.clone();
-            self.remember(name, was_idle);
+            self.remember(name, was);
         }
     }
 
@@ -88,13 +100,13 @@ impl Workers {
         }
     }
 
-    pub(in crate::queue) fn remember(&mut self, name: Bytes, was_idle: bool) {
+    pub(in crate::queue) fn remember(&mut self, name: Bytes, was: At) {
         let Away { names, last, .. } = &mut self.away;
         *last += 1;
         let has_own = !is_made_up(&name);
         let gone = names.entry(name).or_default();
         gone.count = if has_own { 1 } else { (gone.count + 1).min(MOST) };
-        (gone.last, gone.was_idle) = (*last, was_idle);
+        (gone.last, gone.was) = (*last, was);
         if names.len() > MOST
             && let Some(first) = names.iter().min_by_key(|(_, gone)| gone.last)
         {
@@ -103,9 +115,9 @@ impl Workers {
         }
     }
 
-    /// Whether a worker that is known so may be one of them.
-    pub(in crate::queue) fn is_away(&self, name: &Bytes) -> bool {
-        self.away.names.contains_key(name)
+    /// What a worker that is known so was at, if it may be one of them.
+    pub(in crate::queue) fn was_at(&self, name: &Bytes) -> Option<At> {
+        self.away.names.get(name).map(|gone| gone.was)
     }
 
     /// A worker is ready, and so it or another one in its place is back. Says whether it is known for sure to have been idle.
@@ -117,7 +129,7 @@ impl Workers {
         let worker = self.by_id.get(id).filter(|worker| worker.lock_step);
         let Some(known_as) = worker.map(|worker| &worker.known_as) else { return false };
         let Some(gone) = names.get_mut(known_as) else { return false };
-        let is_sure = gone.was_idle && !is_made_up(known_as);
+        let is_sure = gone.was == At::Rest && !is_made_up(known_as);
         gone.count = gone.count.saturating_sub(1);
         if gone.count == 0 {
             names.remove(known_as);
@@ -142,8 +154,8 @@ mod tests {
     fn the_last_so_many_are_remembered() {
         let mut workers = Workers::default();
         let name = |i: usize| Bytes::from(format!("W{i}"));
-        (0..=MOST).for_each(|i| workers.remember(name(i), true));
-        assert_eq!([0, 1, MOST].map(|i| workers.is_away(&name(i))), [false, true, true]);
+        (0..=MOST).for_each(|i| workers.remember(name(i), At::Rest));
+        assert_eq!([0, 1, MOST].map(|i| workers.was_at(&name(i)).is_some()), [false, true, true]);
         assert_eq!(workers.away().first(), Some(&name(1)));
     }
 
