@@ -109,6 +109,9 @@ impl Workers {
     /// Returns what it was called, and the request it had.
     pub(super) fn leave(&mut self, id: PeerId) -> Option<(Bytes, Request)> {
         let worker = self.by_id.remove(id)?;
+        if worker.lock_step && matches!(worker.state, State::Silent) {
+            self.forget_newcomer(id);
+        }
         if let Some(look) = worker.look {
             self.looks.remove(&(look, id));
         }
@@ -187,11 +190,7 @@ impl Workers {
     /// A worker says that it is ready. Says whether it was adopted without that.
     pub(super) fn speaks_up(&mut self, id: PeerId) -> bool {
         // Nobody is woken for those that have spoken.
-        while let Some(&(_, first)) = self.newcomers.front()
-            && (first == id || !self.is_new_and_waits(first))
-        {
-            self.newcomers.pop_front();
-        }
+        self.forget_newcomer(id);
         self.note_back(id);
         let Some(worker) = self.by_id.get_mut(id) else { return false };
         if let Some(look) = worker.look.take() {
@@ -211,6 +210,11 @@ impl Workers {
         if let Some(worker) = self.by_id.get_mut(id) {
             worker.with_doubt(|doubt| doubt.settle(name));
         }
+    }
+
+    fn forget_newcomer(&mut self, id: PeerId) {
+        let place = self.newcomers.iter().position(|&(_, other)| other == id);
+        place.map(|place| self.newcomers.remove(place));
     }
 
     /// A worker that stays silent until then is taken for ready.
