@@ -188,7 +188,7 @@ impl Builder {
     }
 
     /// Calls `tell` when a [journal](Broker::with_journal) that has grown long cannot be begun anew. It grows on, and that is
-    /// tried again when it is several times as long.
+    /// tried again when it has grown by 64 MiB.
     pub fn on_long_journal(mut self, tell: impl Fn(&JournalError) + Send + 'static) -> Self {
         self.reports.journal = Some(Box::new(tell));
         self

@@ -6,6 +6,8 @@
 //! {"resubmitted":1,"at":"2026-01-31T12:05:00.000Z"}
 //! ```
 //!
+//! A letter that was sent again and given up again is there twice, and the last counts.
+//!
 //! A frame is its text, or `{"hex":"00ff"}` where it is not printable.
 
 mod writing;

@@ -67,7 +67,7 @@ impl Program {
         self.lines.recv_timeout(PATIENCE).expect("a line on standard output")
     }
 
-    /// Whether there is another line on standard output already.
+    /// Whether there is another line on standard output already, which is taken.
     pub(crate) fn has_line(&self) -> bool {
         self.lines.try_recv().is_ok()
     }

@@ -1,6 +1,7 @@
 //! Workers whose connection failed. A REQ that was not at work connects again and stays silent, for it has said that it is
 //! ready; one that was brings its reply first.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
@@ -137,12 +138,14 @@ impl Workers {
         is_sure
     }
 
-    /// All of them, the last to fail last.
+    /// The last so many of them, the last to fail last.
     pub(in crate::queue) fn away(&self) -> Vec<Bytes> {
         let mut names: Vec<_> = self.away.names.iter().collect();
-        names.sort_by_key(|(_, gone)| gone.last);
+        names.sort_by_key(|(_, gone)| Reverse(gone.last));
         let each = |(name, gone): (&Bytes, &Gone)| std::iter::repeat_n(name.clone(), gone.count);
-        names.into_iter().flat_map(each).collect()
+        let mut all: Vec<_> = names.into_iter().flat_map(each).take(MOST).collect();
+        all.reverse();
+        all
     }
 }
 
@@ -157,6 +160,8 @@ mod tests {
         (0..=MOST).for_each(|i| workers.remember(name(i), At::Rest));
         assert_eq!([0, 1, MOST].map(|i| workers.was_at(&name(i)).is_some()), [false, true, true]);
         assert_eq!(workers.away().first(), Some(&name(1)));
+        (0..2 * MOST).for_each(|_| workers.remember(Bytes::from_static(b"\0host"), At::Rest));
+        assert_eq!(workers.away().len(), MOST, "however many of one host");
     }
 
     #[test]
