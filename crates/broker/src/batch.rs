@@ -40,8 +40,11 @@ impl Batch {
 
     #[cold]
     fn take_back(&mut self, backend: &Router, queue: &mut Queue) {
-        for (worker, _) in self.failed.drain(..) {
-            backend.disconnect_peer(worker);
+        for (worker, error) in self.failed.drain(..) {
+            // Of one that has left, the reason is told.
+            if error.kind() == SendErrorKind::Full {
+                backend.disconnect_peer(worker);
+            }
             queue.dispatch_failed(worker);
         }
     }

@@ -1,7 +1,9 @@
 //! Whom a ROUTER hears of, and what.
 
 use std::collections::{HashMap, HashSet};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use interop::{GREETING, Place, READY_REQ, Transport, raw, shaken, socket, within};
@@ -10,7 +12,7 @@ use tokio::time::timeout;
 use zmtp::proto::{SocketType, encode_ready};
 use zmtp::{
     Config, Dealer, LeaveReason, Message, MonitorEvent, OnFull, Origin, PeerEvent, PeerId,
-    ProtocolError, Router,
+    ProtocolError, Req, Router, SendErrorKind,
 };
 
 use super::{bound, event, joined, left, message, parse, router, send_to};
@@ -72,6 +74,48 @@ async fn a_peer_that_was_gone_before_a_message_was_sent_to_it_is_told_of_so() {
             assert_eq!(left(&mut router).await, (id, reason), "{transport:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_last_message_of_a_peer_and_its_end_are_heard_of_together() {
+    for transport in [Transport::Ipc, Transport::Tcp] {
+        let place = Place::new();
+        let endpoint = parse(&place.endpoint(transport, "router"));
+        let mut router = router(Config::default());
+        router.bind(&endpoint).await.unwrap();
+        let mut req = Req::new(Config::default()).unwrap();
+        req.connect(&endpoint).unwrap();
+        let id = joined(&mut router).await.id;
+        req.send(Message::from("last")).await.unwrap();
+        let mut events = Vec::new();
+        tokio::join!(req.close(), within(router.recv_many(&mut events, 64)));
+        let is_last = |peer, message: &Message| peer == id && *message == ["", "last"].into();
+        assert!(
+            matches!(&events[..], [PeerEvent::Message(peer, last), PeerEvent::Left(left, LeaveReason::Closed)]
+                if is_last(*peer, last) && left.id == id),
+            "{transport:?}: {events:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_refuses_comes_back_and_what_it_still_sends_is_heard() {
+    let place = Place::new();
+    let endpoint = place.endpoint(Transport::Ipc, "router");
+    let mut router = router(Config::default());
+    router.bind(&parse(&endpoint)).await.unwrap();
+    let mut peer = UnixStream::connect(endpoint.strip_prefix("ipc://").unwrap()).unwrap();
+    peer.write_all(&[&GREETING[..], READY_REQ].concat()).unwrap();
+    let id = joined(&mut router).await.id;
+    peer.shutdown(Shutdown::Read).unwrap();
+    let (mut messages, mut failed) = (vec![(id, Message::from("refused"))], Vec::new());
+    router.send_many(&mut messages, &mut failed);
+    let failed: Vec<_> = failed.iter().map(|(id, error)| (*id, error.kind())).collect();
+    assert_eq!(failed, [(id, SendErrorKind::NoSuchPeer)]);
+    peer.write_all(b"\x01\x00\x00\x04last").unwrap();
+    assert_eq!(message(&mut router).await, (id, ["", "last"].into()));
+    let reason = LeaveReason::Io(ErrorKind::BrokenPipe);
+    assert_eq!(left(&mut router).await, (id, reason));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

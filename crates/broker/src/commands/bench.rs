@@ -17,7 +17,8 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use zmtp::{Endpoint, Message, ReqError};
 
-use super::worker::{Job, ready};
+use super::seat::ready;
+use super::worker::Job;
 use crate::cli::Bench;
 use crate::client;
 use crate::descriptors;

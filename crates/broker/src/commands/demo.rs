@@ -9,7 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use zmtp::{Endpoint, Message, ReqError};
 
-use super::worker::{Job, ready};
+use super::seat::ready;
+use super::worker::Job;
 use crate::cli::Demo;
 use crate::client;
 use crate::output::{line, note, say};

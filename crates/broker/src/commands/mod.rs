@@ -8,6 +8,7 @@ mod demo;
 mod manual;
 mod reload;
 mod request;
+mod seat;
 mod serve;
 mod status;
 #[cfg(feature = "top")]

@@ -12,11 +12,11 @@ use std::time::Duration;
 use tokio::sync::watch::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use zmtp::{Message, ReqError};
+use zmtp::Message;
 
-use super::worker::{Job, ready, tell_of_connection};
+use super::seat::Seat;
+use super::worker::Job;
 use crate::cli::{OnFailure, Work};
-use crate::client;
 use crate::descriptors;
 use crate::names;
 use crate::output::{note, warn};
@@ -33,6 +33,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Descriptors of a process and its connection, and of all else.
 const PER_PROCESS: u64 = 8;
 const SPARE: u64 = 64;
+
+const STOPPING: &str = "stopping once the requests at hand are answered";
 
 pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?.and_hangup()?;
@@ -55,17 +57,26 @@ pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
         };
         places.spawn(work(options.clone(), name, stopped.clone()));
     }
+    let mut failure = None;
     loop {
         tokio::select! {
             ended = places.join_next() => match ended {
-                None => return Ok(ExitCode::SUCCESS),
-                Some(result) => result??,
+                None => return failure.map_or(Ok(ExitCode::SUCCESS), Err),
+                Some(result) => {
+                    if let Err(error) = result? {
+                        // The others would fail likewise.
+                        if !stop.send_replace(true) && !places.is_empty() {
+                            note(format_args!("{error}; {STOPPING}"));
+                        }
+                        failure.get_or_insert(error.into());
+                    }
+                }
             },
             () = signals.next() => {
                 if stop.send_replace(true) {
                     return Err("stopped at once; the requests that were worked on go to other workers".into());
                 }
-                note("stopping once the requests at hand are answered; a second signal stops at once");
+                note(format_args!("{STOPPING}; a second signal stops at once"));
             }
         }
     }
@@ -73,62 +84,33 @@ pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Works on one request after the other.
 async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Result<(), String> {
-    let shown = if name.is_empty() { "worker".to_owned() } else { name.clone() };
     let mut pause = FIRST_PAUSE;
     loop {
-        let mut req = client::req(name.clone(), &options.connect)?;
-        let monitor = tokio::spawn(tell_of_connection(shown.clone(), req.monitor()));
-        let (mut next, mut is_reply) = (ready(), false);
-        let failure = loop {
-            let job = tokio::select! {
-                job = req.request(next) => job,
-                () = is_to_stop(&mut stop) => {
-                    // The reply before may still be on its way; for READY nobody waits.
-                    if is_reply {
-                        req.close().await;
-                    }
-                    return Ok(());
-                }
+        let mut seat = Seat::take(name.clone(), "worker", &options.connect)?;
+        let (job, failure) = loop {
+            let Some(job) = seat.next_job(is_to_stop(&mut stop)).await? else {
+                return seat.leave().await;
             };
-            (next, is_reply) = (ready(), false);
-            let job = match job {
-                Ok(job) => Job::parse(job),
-                Err(ReqError::PeerLost(reason)) => {
-                    note(format_args!("{shown} lost the queue ({reason}) and connects again"));
-                    None
-                }
-                Err(error) => return Err(error.to_string()),
-            };
-            let Some(job) = job else { continue };
             match answer(&options, &job).await {
-                Ok(reply) => {
-                    pause = FIRST_PAUSE;
-                    (next, is_reply) = (job.answer(&reply), true);
-                }
+                Ok(reply) => seat.answer(job.answer(&reply)),
                 Err(failure) => break (job, failure),
             }
+            pause = FIRST_PAUSE;
             if *stop.borrow() {
-                req.send(next).await.map_err(|error| error.to_string())?;
-                req.close().await;
-                return Ok(());
+                return seat.leave().await;
             }
         };
-        let (job, failure) = failure;
+        let failed = format!("{} {failure}", program(&options).display());
         if failure.is_final() {
-            return Err(format!("{} {failure}", program(&options).display()));
+            seat.decline();
+            seat.leave().await?;
+            return Err(failed);
         }
-        warn(format_args!(
-            "{} {failure}, for {}",
-            program(&options).display(),
-            names::show(job.client())
-        ));
+        warn(format_args!("{failed}, for {}", names::show(job.client())));
         if options.on_failure == OnFailure::Error {
-            let reply = job.answer(&Message::from(&*options.error_reply));
-            req.send(reply).await.map_err(|error| error.to_string())?;
+            seat.answer(job.answer(&Message::from(&*options.error_reply)));
         }
-        // Without a reply, the queue gives the request to another worker when this connection ends.
-        req.close().await;
-        monitor.abort();
+        seat.leave().await?;
         tokio::select! {
             () = sleep(pause) => {}
             () = is_to_stop(&mut stop) => return Ok(()),

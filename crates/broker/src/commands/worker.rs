@@ -6,89 +6,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::sleep;
-use zmtp::{Message, Monitor, MonitorEvent, Parts, ReqError};
+use zmtp::{Message, Parts};
 
+use super::seat::Seat;
 use crate::cli::Worker;
-use crate::client;
 use crate::names;
 use crate::output::{line, note, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
-    let name = match &*options.identity {
-        "" => "worker".to_owned(),
-        identity => identity.to_owned(),
-    };
-    let mut req = client::req(options.identity, &options.connect)?;
-    tokio::spawn(tell_of_connection(name.clone(), req.monitor()));
+    let mut seat = Seat::take(options.identity, "worker", &options.connect)?;
     let mut answers = 0;
-    let (mut next, mut is_reply) = (ready(), false);
-    loop {
-        let job = tokio::select! {
-            job = req.request(next) => job,
-            () = signals.next() => {
-                // For READY nobody waits.
-                if !is_reply {
-                    return Ok(ExitCode::SUCCESS);
-                }
-                break;
-            }
-        };
-        let job = match job {
-            Ok(job) => Job::parse(job),
-            Err(ReqError::PeerLost(reason)) => {
-                note(format_args!("{name} lost the queue ({reason}) and connects again"));
-                None
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let Some(job) = job else {
-            (next, is_reply) = (ready(), false);
-            continue;
-        };
-        say(job.log(&name));
+    while let Some(job) = seat.next_job(signals.next()).await? {
+        say(job.log(seat.name()));
         let stop = work(options.sleep, &mut signals).await?;
-        (next, is_reply) = (job.reply(options.reply.as_deref()), true);
+        seat.answer(job.reply(options.reply.as_deref()));
         answers += 1;
         if stop || Some(answers) == options.count {
-            req.send(next).await?;
             break;
         }
     }
     tokio::select! {
-        _ = req.close() => Ok(ExitCode::SUCCESS),
+        result = seat.leave() => Ok(result.map(|()| ExitCode::SUCCESS)?),
         () = signals.next() => Err("stopped before the last reply was sent".into()),
     }
-}
-
-/// Says when there is a connection, and once for each time there is none why.
-pub(super) async fn tell_of_connection(name: String, mut monitor: Monitor) {
-    let mut told = false;
-    while let Some(event) = monitor.recv().await {
-        let trouble = match event {
-            MonitorEvent::HandshakeSucceeded(address) => {
-                note(format_args!("{name} is ready for requests from {address}"));
-                told = false;
-                continue;
-            }
-            MonitorEvent::ConnectFailed(address, error) => {
-                format!("cannot connect to {address}: {error}")
-            }
-            MonitorEvent::HandshakeFailed(address, reason) => {
-                format!("cannot use {address}: {reason}")
-            }
-            _ => continue,
-        };
-        if !std::mem::replace(&mut told, true) {
-            note(format_args!("{name} {trouble}; trying again"));
-        }
-    }
-}
-
-/// What a worker says when it connects.
-pub(super) fn ready() -> Message {
-    Message::from("READY")
 }
 
 /// Takes its time. A signal asks to stop after this, which is returned, and a second one at once.

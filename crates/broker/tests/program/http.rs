@@ -25,7 +25,7 @@ fn ask(address: &str, first_line: &str, host: &str) -> (u16, String) {
     ask_over(TcpStream::connect(address).unwrap(), first_line, host)
 }
 
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     ask(address, &format!("GET {path}"), address)
 }
 

@@ -8,10 +8,12 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use interop::{Place, request, socket};
+use interop::{Place, Transport, Worker, request, socket};
 use rustix::process::Signal;
 
+use crate::http::get;
 use crate::support::{Program, command, run, text};
 
 fn work(place: &Place, backend: &str, options: &[&str], script: &str) -> Program {
@@ -29,7 +31,7 @@ fn ask(frontend: &str, body: &str) -> String {
 
 fn await_file(place: &Place, name: &str) {
     while !place.directory().join(name).exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -212,6 +214,75 @@ fn a_reply_that_is_on_its_way_gets_through_when_it_is_stopped() {
     go_on.send(()).unwrap();
     assert_eq!(client.recv_bytes(0).unwrap().len(), 8 << 20);
     assert!(work.wait().success());
+}
+
+#[test]
+fn workers_that_are_stopped_while_requests_wait_take_none_with_them() {
+    const REQUESTS: usize = 300;
+    for transport in [Transport::Tcp, Transport::Ipc] {
+        let place = Place::new();
+        let [frontend, backend] =
+            ["frontend", "backend"].map(|side| place.endpoint(transport, side));
+        let args = ["--frontend", &frontend, "--backend", &backend, "--http", "127.0.0.1:0"];
+        let (_queue, told) = Program::serve(place.directory(), &args);
+        let context = zmq::Context::new();
+        let client = socket(&context, zmq::DEALER, "C");
+        client.connect(&frontend).unwrap();
+        for i in 0..REQUESTS {
+            client.send_multipart([&b""[..], i.to_string().as_bytes()], 0).unwrap();
+        }
+        let mut replies = 0..REQUESTS;
+        let mut take = |count| {
+            for _ in replies.by_ref().take(count) {
+                client.recv_multipart(0).unwrap();
+            }
+        };
+        for _ in 0..10 {
+            let worker = ["worker", "--connect", &backend, "--count", "1"];
+            assert!(Program::start(place.directory(), &worker).wait().success());
+            let work = ["work", "--connect", &backend, "--processes", "4", "--", "cat"];
+            let work = Program::start(place.directory(), &work);
+            take(12);
+            work.signal(Signal::TERM);
+            assert!(work.wait().success());
+        }
+        let _rest = Worker::start(&backend, "", Duration::ZERO);
+        take(REQUESTS);
+        let (_, status) = get(told[2].strip_prefix("http://").unwrap(), "/status");
+        assert!(status.contains("\"losses\": {}"), "{transport:?}: {status}");
+    }
+}
+
+#[test]
+fn a_program_that_is_taken_away_ends_its_worker_once_the_others_have_finished() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
+    let script = place.directory().join("script");
+    let text = "#!/bin/sh\ntouch begun; while ! [ -e end ]; do sleep 0.01; done; echo finished";
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, Permissions::from_mode(0o700)).unwrap();
+    let args = ["work", "--connect", &backend, "--processes", "4", "--", "./script"];
+    let work = Program::start(place.directory(), &args);
+    let context = zmq::Context::new();
+    let [first, second] = ["FIRST", "SECOND"].map(|name| {
+        let client = socket(&context, zmq::REQ, name);
+        client.connect(&frontend).unwrap();
+        client
+    });
+    first.send("x", 0).unwrap();
+    await_file(&place, "begun");
+    std::fs::remove_file(&script).unwrap();
+    second.send("y", 0).unwrap();
+    let stops = |line: &String| line.contains("stopping once the requests at hand are answered");
+    let said = std::iter::from_fn(|| Some(work.error())).find(stops);
+    let missing = "./script cannot be started: No such file or directory (os error 2)";
+    assert!(said.unwrap().contains(missing));
+    std::fs::write(place.directory().join("end"), "").unwrap();
+    assert_eq!(first.recv_string(0).unwrap().unwrap(), "finished");
+    assert_eq!(work.error(), format!("broker: {missing}"));
+    assert!(!work.wait().success());
+    let _next = Worker::start(&backend, "", Duration::ZERO);
+    assert_eq!(second.recv_string(0).unwrap().unwrap(), "y", "nobody was killed by it");
 }
 
 #[test]

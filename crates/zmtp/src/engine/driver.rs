@@ -225,7 +225,7 @@ impl<S: Transport> Driver<S> {
             // What the peer sent before it could not be written to is still to be read.
             more |= !was_broken && self.broken.is_some();
             if self.end == End::Writing && empty && !held_back {
-                if ready!(self.stream.poll_shutdown(cx)).is_err() {
+                if ready!(self.stream.poll_shutdown(cx)).is_err() || self.stream.refuses() {
                     return Poll::Ready(Ok(()));
                 }
                 self.end = End::Reading;
@@ -311,6 +311,7 @@ impl<S: Transport> Driver<S> {
                 self.deadlines.finish_by(by);
                 if self.end == End::NotYet && self.link.has_joined() {
                     self.end = End::Writing;
+                    self.stream.prepare_end(self.link.is_deaf());
                 }
             }
             Order::Abort(reason) => return Err(reason),
@@ -331,6 +332,12 @@ impl<S: Transport> Driver<S> {
             Some(reason) => reason,
             None => ready!(self.poll_end(cx, true)),
         };
+        self.conclude(&reason);
+        Poll::Ready(Ended { joined: self.link.has_joined(), reason })
+    }
+
+    /// Tells of the end, once.
+    fn conclude(&mut self, reason: &LeaveReason) {
         // Whoever waits for the lock finds that it is over.
         self.at_rest = false;
         self.over = Some(reason.clone());
@@ -341,8 +348,7 @@ impl<S: Transport> Driver<S> {
         }
         let (mut unsent, cut_off) = self.unwritten.take(self.connection.transmit());
         unsent.append(&mut self.outgoing);
-        self.link.leave(&reason, unsent, cut_off);
-        Poll::Ready(Ended { joined: self.link.has_joined(), reason })
+        self.link.leave(reason, unsent, cut_off);
     }
 
     /// Reads, parses and writes, where that is told.
@@ -353,7 +359,8 @@ impl<S: Transport> Driver<S> {
         // Before its task has been here for the first time, it will come.
         let Some(task) = self.task.take() else { return Response::default() };
         if let Poll::Ready(reason) = self.poll_end(&mut Context::from_waker(&task), false) {
-            self.over = Some(reason);
+            // With what it has sent last: who takes that up knows that nothing can be sent to it any more.
+            self.conclude(&reason);
             task.wake_by_ref();
         }
         self.task = Some(task);

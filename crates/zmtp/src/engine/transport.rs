@@ -20,6 +20,12 @@ const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
+/// Of bytes that wait for the end, to leave in one segment with it.
+#[cfg(target_os = "linux")]
+const LAST: SendFlags = SendFlags::MORE;
+#[cfg(not(target_os = "linux"))]
+const LAST: SendFlags = SendFlags::empty();
+
 /// A byte stream to a peer.
 pub(super) trait Transport: Debug {
     /// Appends what there is to `buffer`, as far as its capacity goes. 0 is the end.
@@ -37,6 +43,13 @@ pub(super) trait Transport: Debug {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>>;
+
+    /// What is written from now on is the last, and leaves with the end where the system can do that. What the peer
+    /// sends from now on is for nobody if this side is `deaf`, and where the system can it refuses that.
+    fn prepare_end(&mut self, deaf: bool);
+
+    /// Whether it refuses what the peer sends.
+    fn refuses(&self) -> bool;
 
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -80,6 +93,8 @@ pub(super) struct Polled {
     full: bool,
     watches_writes: bool,
     reads_several: bool,
+    refuses: bool,
+    flags: SendFlags,
 }
 
 impl Polled {
@@ -93,7 +108,7 @@ impl Polled {
     }
 
     pub(super) fn new(socket: OwnedFd, reads_several: bool) -> Self {
-        let (readable, read_closed, full, watches_writes) = Default::default();
+        let (readable, read_closed, full, watches_writes, refuses) = Default::default();
         Self {
             socket: Some(socket),
             place: None,
@@ -102,6 +117,8 @@ impl Polled {
             full,
             watches_writes,
             reads_several,
+            refuses,
+            flags: NO_SIGNAL,
         }
     }
 }
@@ -139,8 +156,8 @@ impl Transport for Polled {
         let none = &mut SendAncillaryBuffer::default();
         let written = retry_on_intr(|| match slices {
             // Cheaper for the system than a list of one.
-            [bytes] => send(socket, bytes, NO_SIGNAL),
-            _ => sendmsg(socket, slices, none, NO_SIGNAL),
+            [bytes] => send(socket, bytes, self.flags),
+            _ => sendmsg(socket, slices, none, self.flags),
         });
         // What it did not take it has no room for.
         self.full = written.map_or_else(|error| error == Errno::WOULDBLOCK, |count| count < size);
@@ -165,6 +182,20 @@ impl Transport for Polled {
             self.watches_writes = true;
         }
         Poll::Pending
+    }
+
+    fn prepare_end(&mut self, deaf: bool) {
+        self.flags |= LAST;
+        let socket = self.socket.as_ref().map(SockRef::from);
+        let is_unix = |socket: &SockRef<'_>| socket.domain().is_ok_and(|is| is == Domain::UNIX);
+        // A TCP has no word for it.
+        if let Some(socket) = socket.filter(|socket| deaf && is_unix(socket)) {
+            self.refuses = socket.shutdown(Shutdown::Read).is_ok();
+        }
+    }
+
+    fn refuses(&self) -> bool {
+        self.refuses
     }
 
     fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub(super) reported: bool,
     /// The connection task has ended.
     pub(super) ended: bool,
+    /// Nothing can be written to it any more.
+    pub(super) refuses: bool,
     pub(super) origin: Origin,
     /// None until the handshake is over.
     pub(super) peer: Option<Arc<Peer>>,
@@ -150,6 +152,7 @@ impl Entry {
             starved: false,
             reported: false,
             ended: false,
+            refuses: false,
             origin,
             peer: None,
             held: Sizes::default(),

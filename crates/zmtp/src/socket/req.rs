@@ -281,6 +281,9 @@ impl Req {
     /// Takes nothing more in, delivers what was sent within [`Config::linger`], ends all connections
     /// and removes the socket files. Returns what could not be delivered.
     ///
+    /// What was sent right before, with nothing awaited in between and on a runtime of one thread, leaves
+    /// in one with the end: a queue has no moment to give the next request to a worker that ends so.
+    ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the socket ends at once as if it had been dropped.

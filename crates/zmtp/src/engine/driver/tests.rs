@@ -56,6 +56,12 @@ impl Transport for Counted {
         result
     }
 
+    fn prepare_end(&mut self, _: bool) {}
+
+    fn refuses(&self) -> bool {
+        false
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }

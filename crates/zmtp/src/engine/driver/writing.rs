@@ -94,8 +94,7 @@ impl<S: Transport> Driver<S> {
     /// the last.
     fn send_in_place(&mut self, message: Message, last: bool) -> Result<(), Message> {
         if last && self.at_rest {
-            self.send_at_rest(message);
-            return Ok(());
+            return self.send_at_rest(message);
         }
         if self.has_taken_enough() {
             self.write_in_place();
@@ -116,16 +115,18 @@ impl<S: Transport> Driver<S> {
     }
 
     /// The short way of what mostly happens to a connection at rest: one message is written as it lies there, and
-    /// whole. What is left of it is encoded.
+    /// whole. What is left of it is encoded. It comes back if the peer refuses it.
     #[inline]
-    fn send_at_rest(&mut self, message: Message) {
+    fn send_at_rest(&mut self, message: Message) -> Result<(), Message> {
         let frames = message.as_frames();
         let written = match frames.map(|frames| self.stream.try_write(&[IoSlice::new(frames)])) {
-            Some(Ok(count)) if count == message.wire_size() => return,
+            Some(Ok(count)) if count == message.wire_size() => return Ok(()),
             Some(Ok(count)) => count,
             Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                self.at_rest = false;
                 self.broken = Some(error.into());
-                0
+                self.link.refuse();
+                return Err(message);
             }
             _ => 0,
         };
@@ -137,6 +138,7 @@ impl<S: Transport> Driver<S> {
         transmit.advance(written);
         self.unwritten.note_remaining(transmit.remaining());
         self.write_in_place();
+        Ok(())
     }
 
     /// If there is no room for all of it, the task sees to the rest.

@@ -15,7 +15,7 @@ use crate::proto::PeerInfo;
 use crate::sizes::Sizes;
 use crate::socket::direct::Direct;
 use crate::socket::entry::Entry;
-use crate::socket::outlet::EndpointId;
+use crate::socket::outlet::{EndpointId, Lane};
 use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
 
 impl Table {
@@ -249,6 +249,15 @@ impl Table {
     pub(in crate::socket) fn set_direct(&mut self, id: PeerId, direct: &Arc<dyn Direct>) {
         if let Some(entry) = self.entry(id) {
             entry.direct = Some(Arc::downgrade(direct));
+        }
+    }
+
+    /// Nothing can be sent to a peer any more, though it may have sent something yet. What would be sent on its next connection
+    /// still waits for that.
+    pub(in crate::socket) fn refuse(&mut self, id: PeerId) {
+        if let Some(entry) = self.entry(id) {
+            entry.refuses = matches!(entry.lane, Some(Lane::Peer(_)));
+            entry.wake_task();
         }
     }
 

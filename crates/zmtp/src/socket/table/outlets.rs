@@ -166,7 +166,7 @@ impl Table {
     #[inline]
     fn queue(&mut self, lane: Lane) -> Option<&mut Queue> {
         if let Some(id) = self.connection(lane) {
-            let entry = self.entry(id).filter(|entry| entry.is_open());
+            let entry = self.entry(id).filter(|entry| entry.is_open() && !entry.refuses);
             return entry.map(|entry| &mut entry.outbox);
         }
         let Lane::Outlet(id) = lane else { return None };
