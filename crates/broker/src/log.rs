@@ -5,13 +5,11 @@
 //! {"timestamp":"2026-01-31T12:00:00.000000Z","level":"WARN","message":"client C at...","identity":"C",...}
 //! ```
 
-use std::cell::RefCell;
 use std::fmt;
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
-use broker::{PeerChange, Report, Side};
 use clap::ValueEnum;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -20,14 +18,13 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, layer::SubscriberExt};
-use zmtp::{Monitor, MonitorEvent};
 
-use crate::connections::{Connections, Fate, Shared};
-use crate::{descriptors, faults};
+use crate::faults;
 
 mod limit;
+mod peers;
 
-use limit::Limit;
+pub(crate) use peers::Peers;
 
 /// Whether there is a log. Before that, and in commands without one, lines go to standard error as they are.
 static STARTED: AtomicBool = AtomicBool::new(false);
@@ -85,72 +82,6 @@ pub(crate) fn start(format: Format, depth: Depth, faults: faults::Shared) {
 
 pub(crate) fn has_started() -> bool {
     STARTED.load(Ordering::Relaxed)
-}
-
-/// Says what peers do wrong.
-pub(crate) fn tell_of_reports() -> impl Fn(&Report) + Send {
-    let limit = RefCell::new(Limit::default());
-    move |report| {
-        let (side, address, reason) = (report.side, &report.address, report.violation);
-        let told =
-            limit.borrow_mut().tell(&report.routing_id, address, (side, reason), Instant::now());
-        let Some(untold) = told else { return };
-        let identity = report.routing_id.escape_ascii();
-        let request = report.request;
-        tracing::warn!(%side, %identity, %address, %reason, request, "{report}{untold}");
-    }
-}
-
-/// Says who has come and gone. A worker that leaves with a request is worth a warning.
-pub(crate) fn tell_of_changes() -> impl Fn(PeerChange<'_>) + Send {
-    let limit = RefCell::new(Limit::default());
-    move |change| {
-        let PeerChange { side, peer, left, had, .. } = change;
-        let identity = peer.routing_id.escape_ascii();
-        let address = &peer.address;
-        let Some(reason) = left else {
-            return tracing::debug!(%side, %identity, %address, "{change}");
-        };
-        let told = had.and_then(|_| {
-            limit.borrow_mut().tell(&peer.routing_id, address, reason.clone(), Instant::now())
-        });
-        if let Some(untold) = told {
-            tracing::warn!(%side, %identity, %address, %reason, request = had, "{change}{untold}");
-        } else {
-            tracing::debug!(%side, %identity, %address, %reason, "{change}");
-        }
-    }
-}
-
-/// Says what happens to connections without a handshake, and to endpoints.
-pub(crate) async fn follow(mut monitor: Monitor, side: Side, connections: Shared) {
-    let mut limit = Limit::default();
-    while let Some(event) = monitor.recv().await {
-        let (address, reason) = match &event {
-            MonitorEvent::HandshakeFailed(address, reason) => {
-                Connections::note(&connections, side, Fate::Failed);
-                (address, reason.to_string())
-            }
-            MonitorEvent::Refused(address) => {
-                Connections::note(&connections, side, Fate::Refused);
-                (address, "too many connections".to_owned())
-            }
-            // The pauses between attempts keep this from being a flood.
-            MonitorEvent::AcceptFailed(..) => {
-                tracing::warn!(%side, "{event}; trying again");
-                continue;
-            }
-            _ => {
-                tracing::debug!(%side, "{event}");
-                continue;
-            }
-        };
-        if let Some(untold) = limit.tell(b"", address, reason.clone(), Instant::now()) {
-            let is_refused = matches!(event, MonitorEvent::Refused(_));
-            let advice = if is_refused { descriptors::advice() } else { String::new() };
-            tracing::warn!(%side, %address, %reason, "{event}{advice}{untold}");
-        }
-    }
 }
 
 /// A time, a level and a sentence. The fields are in the sentence already.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::connections::{self, Connections};
 use crate::faults::{self, Fault};
 use crate::history::{self, History};
+use crate::log::Peers;
 
 /// What is remembered. All of them are the same.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub(crate) struct Memory {
     pub(crate) history: history::Shared,
     pub(crate) connections: connections::Shared,
     pub(crate) faults: faults::Shared,
+    /// What has been told of peers, which another process begins anew.
+    pub(crate) peers: Peers,
 }
 
 /// The same in another process.
@@ -30,8 +33,8 @@ struct Left {
 
 impl Default for Memory {
     fn default() -> Self {
-        let (history, connections, faults) = Default::default();
-        Self { started: Instant::now(), history, connections, faults }
+        let (history, connections, faults, peers) = Default::default();
+        Self { started: Instant::now(), history, connections, faults, peers }
     }
 }
 

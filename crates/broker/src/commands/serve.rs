@@ -35,9 +35,22 @@ pub(crate) async fn run(
     let mut memory = Memory::default();
     log::start(options.log, options.log_level, memory.faults.clone());
     options.doubts().into_iter().for_each(|(_, what)| warn(what));
+    let peers = memory.peers.clone();
+    let result = run_on(&options, settings, &mut signals, &mut memory).await;
+    peers.tell_of_rest();
+    result
+}
+
+/// Runs queues until one is not followed by another of this process.
+async fn run_on(
+    options: &Serve,
+    settings: Vec<Setting>,
+    signals: &mut Signals,
+    memory: &mut Memory,
+) -> Result<ExitCode, Box<dyn Error>> {
     let mut ancestor = Ancestor::find()?;
     let mut legacy = match &mut ancestor {
-        Some(ancestor) => ancestor.inherit(&mut memory).map_err(|error| {
+        Some(ancestor) => ancestor.inherit(memory).map_err(|error| {
             format!("nothing was left to this process by the one before: {error}")
         })?,
         None => Legacy::of(systemd::sockets()?),
@@ -45,7 +58,7 @@ pub(crate) async fn run(
     let current = Current::new(options.policy(), settings);
     loop {
         let is_first = !legacy.is_own;
-        let mut running = Running::start(&options, &current, legacy, &memory).await?;
+        let mut running = Running::start(options, &current, legacy, memory).await?;
         // Nothing is awaited since the connections are here, so none has been touched before the other process is told.
         if let Some(ancestor) = ancestor.take() {
             ancestor.release()?;
@@ -56,7 +69,7 @@ pub(crate) async fn run(
             say("ready");
         }
         systemd::tell_ready();
-        legacy = match running.end(&mut signals).await? {
+        legacy = match running.end(signals).await? {
             End::Over(code) => return Ok(code),
             End::LeftTo(process) => {
                 systemd::tell_successor(process);

@@ -1,8 +1,11 @@
-//! [`Limit`]: of a flood of faults a few are told, and how many there were.
+//! [`Limit`]: of a flood of faults a few are told at once, and later how many there were.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
+
+use broker::{Side, Violation};
+use zmtp::LeaveReason;
 
 /// What one peer does over and over is told so seldom.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
@@ -10,13 +13,77 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Things that are remembered for it.
 const KEPT: usize = 256;
 
-/// Others that are told of in a second.
+/// How many others are told of within this time.
+const SECOND: Duration = Duration::from_secs(1);
 const PER_SECOND: u64 = 10;
 
-/// What was told of whom.
-#[derive(Debug)]
-pub(super) struct Limit<T> {
-    told: VecDeque<Told<T>>,
+/// What a peer has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Fault(Violation),
+    LeftBusy(LeaveReason),
+    NoHandshake(String),
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(violation) => violation.fmt(f),
+            Self::LeftBusy(reason) => reason.fmt(f),
+            Self::NoHandshake(reason) => f.write_str(reason),
+        }
+    }
+}
+
+/// Who has done it. One without a name, or whose name is made up, is known by its address without the port: both are others
+/// each time that it connects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who<'a> {
+    pub(super) side: Side,
+    pub(super) name: &'a [u8],
+    pub(super) address: &'a str,
+}
+
+impl Who<'_> {
+    fn key(&self) -> &[u8] {
+        let has_name = self.name.first().is_some_and(|&first| first != 0);
+        if has_name { self.name } else { host(self.address).as_bytes() }
+    }
+}
+
+/// A line of the log about a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) side: Side,
+    pub(super) name: Box<[u8]>,
+    pub(super) address: String,
+    pub(super) what: What,
+    pub(super) sentence: String,
+}
+
+/// When something is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum When {
+    Now,
+    /// At a time that was not [known](Limit::next_due) before.
+    Later,
+    /// With what is told later anyway.
+    Along,
+}
+
+/// What was left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Untold {
+    /// The same of the same peer, so often.
+    More(Line, u64),
+    /// So many others.
+    Others(u64),
+}
+
+/// What was told of whom, the first first.
+#[derive(Debug, Default)]
+pub(super) struct Limit {
+    told: VecDeque<Told>,
     /// The second that counts, and how many were told in it.
     since: Option<Instant>,
     count: u64,
@@ -25,78 +92,95 @@ pub(super) struct Limit<T> {
 }
 
 #[derive(Debug)]
-struct Told<T> {
-    who: Box<[u8]>,
-    what: T,
+struct Told {
+    key: Box<[u8]>,
+    line: Line,
     at: Instant,
     /// How often it has happened since.
     more: u64,
 }
 
-/// What was left out before something that is told: the same of the same peer, and others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Untold {
-    more: u64,
-    others: u64,
-}
-
-impl fmt::Display for Untold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.more > 0 {
-            write!(f, "; {} more lately", self.more)?;
-        }
-        if self.others > 0 {
-            write!(f, " ({} others were left out before)", self.others)?;
-        }
-        Ok(())
+impl Told {
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) >= TELL_AGAIN
     }
 }
 
-impl<T> Default for Limit<T> {
-    fn default() -> Self {
-        Self { told: VecDeque::new(), since: None, count: 0, others: 0 }
-    }
-}
-
-impl<T: PartialEq> Limit<T> {
-    /// A peer has done something. If that is to be told, what was not told before it. Peers are known by their names, and those
-    /// without one of their own by their addresses without the ports.
+impl Limit {
+    /// A peer has done something, of which `sentence` makes the line.
     pub(super) fn tell(
         &mut self,
-        name: &[u8],
-        address: &str,
-        what: T,
+        who: Who<'_>,
+        what: &What,
         now: Instant,
-    ) -> Option<Untold> {
-        // Names that are made up, and ports, are others each time that a peer connects.
-        let has_name = name.first().is_some_and(|&first| first != 0);
-        let who = if has_name { name } else { host(address).as_bytes() };
-        let place = self.told.iter().position(|told| told.what == what && *told.who == *who);
-        if let Some(told) = place.and_then(|place| self.told.get_mut(place))
-            && now.saturating_duration_since(told.at) < TELL_AGAIN
-        {
+        sentence: impl FnOnce() -> String,
+    ) -> When {
+        // What is to be told of again, is so by `take_due`.
+        self.told.retain(|told| told.more > 0 || !told.is_over(now));
+        let is_it = |told: &&mut Told| {
+            told.line.what == *what && told.line.side == who.side && *told.key == *who.key()
+        };
+        if let Some(told) = self.told.iter_mut().find(is_it) {
             told.more += 1;
-            return None;
+            return if told.more == 1 { When::Later } else { When::Along };
         }
         if !self.has_room(now) {
-            return None;
+            self.others += 1;
+            return if self.others == 1 { When::Later } else { When::Along };
         }
-        let more = place.and_then(|place| self.told.remove(place)).map_or(0, |told| told.more);
-        if self.told.len() == KEPT {
-            self.told.pop_front();
+        if self.told.len() == KEPT
+            && let Some(first) = self.told.pop_front()
+        {
+            self.others += first.more;
         }
-        self.told.push_back(Told { who: who.into(), what, at: now, more: 0 });
-        Some(Untold { more, others: std::mem::take(&mut self.others) })
+        let Who { side, name, address } = who;
+        let (name, address, what) = (name.into(), address.to_owned(), what.clone());
+        let line = Line { side, name, address, what, sentence: sentence() };
+        self.told.push_back(Told { key: who.key().into(), line, at: now, more: 0 });
+        When::Now
+    }
+
+    /// When there is something to tell of, if nothing happens before.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let more = self.told.iter().find(|told| told.more > 0).map(|told| told.at + TELL_AGAIN);
+        let others = self.since.filter(|_| self.others > 0).map(|since| since + SECOND);
+        more.into_iter().chain(others).min()
+    }
+
+    /// Takes what is to be told of now.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Untold> {
+        let mut due = Vec::new();
+        let is_due = |told: &Told| told.more > 0 && told.is_over(now);
+        while let Some(place) = self.told.iter().position(is_due)
+            && let Some(mut told) = self.told.remove(place)
+        {
+            due.push(Untold::More(told.line.clone(), std::mem::take(&mut told.more)));
+            told.at = now;
+            self.told.push_back(told);
+        }
+        let is_over = |since| now.saturating_duration_since(since) >= SECOND;
+        if self.others > 0 && self.since.is_none_or(is_over) {
+            due.push(Untold::Others(std::mem::take(&mut self.others)));
+        }
+        due
+    }
+
+    /// Takes all that was left out.
+    pub(super) fn take_rest(&mut self) -> Vec<Untold> {
+        let told = std::mem::take(&mut self.told).into_iter().filter(|told| told.more > 0);
+        let others = std::mem::take(&mut self.others);
+        let others = (others > 0).then_some(Untold::Others(others));
+        told.map(|told| Untold::More(told.line, told.more)).chain(others).collect()
     }
 
     /// Whether one more may be told in this second.
     fn has_room(&mut self, now: Instant) -> bool {
-        let is_over = |since| now.saturating_duration_since(since) >= Duration::from_secs(1);
+        let is_over = |since| now.saturating_duration_since(since) >= SECOND;
         if self.since.is_none_or(is_over) {
             (self.since, self.count) = (Some(now), 0);
         }
         let has_room = self.count < PER_SECOND;
-        *(if has_room { &mut self.count } else { &mut self.others }) += 1;
+        self.count += u64::from(has_room);
         has_room
     }
 }
@@ -112,50 +196,96 @@ fn host(address: &str) -> &str {
 mod tests {
     use super::*;
 
-    const FIRST: Option<Untold> = Some(Untold { more: 0, others: 0 });
+    struct Fixture {
+        limit: Limit,
+        start: Instant,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            Self { limit: Limit::default(), start: Instant::now() }
+        }
+
+        fn tell_of(&mut self, name: &[u8], address: &str, what: Violation, millis: u64) -> When {
+            let who = Who { side: Side::Frontend, name, address };
+            let now = self.start + Duration::from_millis(millis);
+            self.limit.tell(who, &What::Fault(what), now, || "sentence".to_owned())
+        }
+
+        fn tell(&mut self, name: &str, millis: u64) -> When {
+            self.tell_of(name.as_bytes(), "tcp://h:1", Violation::NotReady, millis)
+        }
+
+        /// When something is due, and how much of it is of one peer and of others.
+        fn due(&mut self) -> Option<(u128, u64, u64)> {
+            let due = self.limit.next_due()?;
+            let told = self.limit.take_due(due);
+            let mut sum = (due.duration_since(self.start).as_millis(), 0, 0);
+            for untold in told {
+                match untold {
+                    Untold::More(_, more) => sum.1 += more,
+                    Untold::Others(others) => sum.2 += others,
+                }
+            }
+            Some(sum)
+        }
+    }
 
     #[test]
     fn the_same_of_one_peer_is_told_once_a_minute_with_how_often_it_was() {
-        let (mut limit, start) = (Limit::default(), Instant::now());
-        let mut tell = |name: &str, what, seconds| {
-            let now = start + Duration::from_secs(seconds);
-            limit.tell(name.as_bytes(), "tcp://10.0.0.1:4000", what, now).map(|untold| untold.more)
-        };
-        assert_eq!([tell("A", 1, 0), tell("B", 1, 0), tell("A", 2, 0)], [Some(0); 3]);
-        assert_eq!([1, 2, 59].map(|seconds| tell("A", 1, seconds)), [None; 3]);
-        assert_eq!([60, 61, 120].map(|seconds| tell("A", 1, seconds)), [Some(3), None, Some(1)]);
-        assert_eq!(Untold { more: 3, others: 0 }.to_string(), "; 3 more lately");
+        let mut fixture = Fixture::new();
+        assert_eq!([fixture.tell("A", 0), fixture.tell("B", 0)], [When::Now, When::Now]);
+        let other = fixture.tell_of(b"A", "", Violation::NoDelimiter, 0);
+        assert_eq!((other, fixture.due()), (When::Now, None));
+        assert_eq!([1000, 2000].map(|at| fixture.tell("A", at)), [When::Later, When::Along]);
+        assert_eq!(fixture.due(), Some((60_000, 2, 0)));
+        assert_eq!(fixture.tell("A", 61_000), When::Later, "it was told of at 60");
+        assert_eq!((fixture.due(), fixture.due()), (Some((120_000, 1, 0)), None));
+        assert_eq!(fixture.tell("A", 180_000), When::Now, "nothing was left out since");
     }
 
     #[test]
-    fn so_many_things_are_remembered() {
-        let (mut limit, start) = (Limit::default(), Instant::now());
-        let mut tell = |name: usize| {
-            let now = start + Duration::from_millis(100 * name as u64);
-            limit.tell(format!("{name}").as_bytes(), "", (), now)
-        };
-        assert!((0..KEPT).all(|name| tell(name) == FIRST));
-        assert_eq!([tell(0), tell(KEPT), tell(0)], [None, FIRST, FIRST]);
+    fn of_many_peers_ten_a_second_are_told_and_then_how_many_were_left_out() {
+        let mut fixture = Fixture::new();
+        let told: Vec<_> = (0..30).map(|i| fixture.tell(&i.to_string(), 500)).collect();
+        assert!(told[..10].iter().all(|when| *when == When::Now));
+        assert!(told[10] == When::Later && told[11..].iter().all(|when| *when == When::Along));
+        assert_eq!((fixture.due(), fixture.due()), (Some((1500, 0, 20)), None));
+        assert_eq!(fixture.tell("next", 1500), When::Now);
     }
 
     #[test]
-    fn of_many_peers_ten_a_second_are_told_and_how_many_were_left_out() {
-        let (mut limit, start) = (Limit::default(), Instant::now());
-        let names = (0..30).map(|i| format!("{i}"));
-        let told = names.filter(|name| limit.tell(name.as_bytes(), "", (), start).is_some());
-        assert_eq!(told.count(), 10);
-        let next = limit.tell(b"next", "", (), start + Duration::from_secs(1));
-        assert_eq!(next, Some(Untold { more: 0, others: 20 }));
-        assert_eq!(next.unwrap().to_string(), " (20 others were left out before)");
+    fn so_many_things_are_remembered_and_none_is_forgotten_without_a_word() {
+        let mut fixture = Fixture::new();
+        let at = |i: usize| 100 * i as u64;
+        assert!((0..KEPT).all(|i| fixture.tell(&i.to_string(), at(i)) == When::Now));
+        // By then the first has been told of for long enough.
+        let now = at(KEPT);
+        assert!(now < 60_000 && fixture.tell("0", now) == When::Later);
+        assert_eq!(fixture.tell("one more", now), When::Now);
+        assert_eq!(fixture.limit.take_rest(), [Untold::Others(1)]);
+    }
+
+    #[test]
+    fn at_the_end_all_that_was_left_out_is_told() {
+        let mut fixture = Fixture::new();
+        (0..12).for_each(|i| _ = fixture.tell(&i.to_string(), 0));
+        (0..3).for_each(|_| _ = fixture.tell("0", 0));
+        let rest = fixture.limit.take_rest();
+        assert!(
+            matches!(&rest[..], [Untold::More(line, 3), Untold::Others(2)] if *line.name == *b"0")
+        );
+        assert_eq!((fixture.limit.take_rest(), fixture.due()), (vec![], None));
     }
 
     #[test]
     fn who_has_no_name_is_known_by_the_host() {
-        let (mut limit, now) = (Limit::default(), Instant::now());
-        let mut tell = |name: &[u8], address| limit.tell(name, address, (), now);
-        assert_eq!(tell(b"\0abcd", "tcp://10.0.0.1:4000"), FIRST);
-        assert_eq!(tell(b"\0abce", "tcp://10.0.0.1:4001"), None);
-        assert_eq!(tell(b"", "tcp://[::1]:1"), FIRST);
-        assert_eq!(tell(b"", "ipc:///run/broker/frontend.ipc"), FIRST);
+        let mut fixture = Fixture::new();
+        let mut tell =
+            |name: &[u8], address| fixture.tell_of(name, address, Violation::NotReady, 0);
+        assert_eq!(tell(b"\0abcd", "tcp://10.0.0.1:4000"), When::Now);
+        assert_eq!(tell(b"\0abce", "tcp://10.0.0.1:4001"), When::Later);
+        assert_eq!(tell(b"", "tcp://[::1]:1"), When::Now);
+        assert_eq!(tell(b"", "ipc:///run/broker/frontend.ipc"), When::Now);
     }
 }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use interop::{Place, socket};
+use rustix::process::Signal;
 
 use super::{ANYWHERE, directory};
 use crate::support::Program;
@@ -186,4 +187,33 @@ fn a_flood_of_faults_of_one_peer_is_a_line_and_hides_no_other() {
     another.send("no empty frame", 0).unwrap();
     let line = program.error();
     assert!(line.contains("client E at"), "{line}");
+    program.signal(Signal::TERM);
+    let line = line_about(&program, "lately");
+    assert!(line.contains("client D at") && line.ends_with(" more lately"), "{line}");
+}
+
+#[test]
+fn of_a_flood_of_faults_of_many_ten_are_told_and_a_second_later_how_many_were_left_out() {
+    let place = Place::new();
+    let (program, [frontend, _]) = Program::serve_at(&place, &[]);
+    let context = zmq::Context::new();
+    let clients: Vec<_> = (0..64)
+        .map(|i| {
+            let client = socket(&context, zmq::DEALER, &format!("D{i}"));
+            client.connect(&frontend).unwrap();
+            client.send("no empty frame", 0).unwrap();
+            client
+        })
+        .collect();
+    let (mut told, mut left_out) = (0, 0);
+    while told + left_out < clients.len() {
+        let line = program.error();
+        match line.strip_suffix(" more faults of peers were left out") {
+            Some(text) => {
+                assert!(told >= 10, "{line}");
+                left_out += text.rsplit(' ').next().unwrap().parse::<usize>().unwrap();
+            }
+            None => told += 1,
+        }
+    }
 }

@@ -7,10 +7,10 @@ use zmtp::Endpoint;
 
 use super::telling::tell_of_letter;
 use crate::cli::Serve;
-use crate::connections::{self, Connections, Fate};
+use crate::connections::{Connections, Fate};
 use crate::dead_letters::Letters;
 use crate::descriptors;
-use crate::log;
+use crate::memory::Memory;
 use crate::output::warn;
 use crate::systemd::Sockets;
 
@@ -39,20 +39,16 @@ pub(super) fn build(options: &Serve, sockets: Sockets, is_watched: bool) -> Buil
 }
 
 /// Has the broker tell of what happens.
-pub(super) fn tell(
-    builder: Builder,
-    connections: &connections::Shared,
-    letters: Option<Letters>,
-) -> Builder {
-    let connections = connections.clone();
-    let tell_of_change = log::tell_of_changes();
+pub(super) fn tell(builder: Builder, memory: &Memory, letters: Option<Letters>) -> Builder {
+    let Memory { connections, peers, .. } = memory.clone();
+    let tell_of_report = peers.clone();
     builder
-        .on_report(log::tell_of_reports())
+        .on_report(move |report| tell_of_report.tell_of_report(report))
         .on_peer_change(move |change| {
             if change.left.is_none() {
                 Connections::note(&connections, change.side, Fate::Joined);
             }
-            tell_of_change(change);
+            peers.tell_of_change(change);
         })
         .on_long_journal(|error| {
             warn(format_args!("{error}; the journal could not be begun anew, and grows on"));

@@ -20,7 +20,6 @@ use crate::commands::reload::{self, Current};
 use crate::dead_letters::Letters;
 use crate::history;
 use crate::http::{Control, Demand, View};
-use crate::log;
 use crate::memory::Memory;
 use crate::output::{note, warn};
 use crate::signals::{self, Signals};
@@ -116,11 +115,12 @@ impl Running {
             Some(handover) => builder.go_on(handover),
             None => builder,
         };
-        let mut broker = tell(builder, &memory.connections, letters.clone()).bind().await?;
+        let mut broker = tell(builder, memory, letters.clone()).bind().await?;
         let mut tasks = JoinSet::new();
         for (monitor, side) in broker.monitors().into_iter().zip([Side::Frontend, Side::Backend]) {
-            tasks.spawn(log::follow(monitor, side, memory.connections.clone()));
+            tasks.spawn(memory.peers.clone().follow(monitor, side, memory.connections.clone()));
         }
+        tasks.spawn(memory.peers.clone().tell_of_more());
         if let Some((journal, replay, cut_off)) = journal {
             let restored;
             (broker, restored) = broker.with_journal(journal, replay)?;
@@ -255,6 +255,7 @@ impl Running {
         let Ok(handover) = handover else {
             return over(&outcome, self.journal.is_some(), self.letters.as_ref());
         };
+        self.memory.peers.tell_of_rest();
         // What only one process may have is free for the next.
         self.letters.iter().for_each(Letters::unlock);
         let listeners = self.doors.leave();
