@@ -9,9 +9,8 @@ use zmtp::{Endpoint, Router};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::handover::{Handover, Inherited};
-use crate::journal::JournalError;
 use crate::queue::{DeadLetter, Policy, Queue, Side};
-use crate::report::{PeerChange, Report, Reports};
+use crate::report::{JournalChange, PeerChange, Report, Reports};
 use crate::service::Broker;
 use crate::start_error::StartError;
 use crate::tap::Taps;
@@ -187,9 +186,9 @@ impl Builder {
         self
     }
 
-    /// Calls `tell` when a [journal](Broker::with_journal) that has grown long cannot be begun anew. It grows on, and that is
-    /// tried again when it has grown by 64 MiB.
-    pub fn on_long_journal(mut self, tell: impl Fn(&JournalError) + Send + 'static) -> Self {
+    /// Calls `tell` when there is no room for the [journal](Broker::with_journal), when there is again, and when it
+    /// cannot be shortened.
+    pub fn on_journal_change(mut self, tell: impl Fn(&JournalChange) + Send + 'static) -> Self {
         self.reports.journal = Some(Box::new(tell));
         self
     }
@@ -241,6 +240,7 @@ impl Builder {
             drain: self.config.drain,
             max_message_size: self.config.max_message_size,
             journal: None,
+            stuck: None,
             orders: None,
             inherited,
             heir: None,

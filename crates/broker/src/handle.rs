@@ -91,7 +91,11 @@ impl Handle {
     ///
     /// If the broker has ended.
     pub async fn status(&self) -> Result<Status, Ended> {
-        self.order(|broker| broker.queue.status()).await
+        self.order(|broker| Status {
+            journal_full: broker.stuck.is_some(),
+            ..broker.queue.status()
+        })
+        .await
     }
 
     /// Hands out no more requests until it is [resumed](Self::resume). Those that workers have may be answered, and others

@@ -107,15 +107,15 @@ impl Journal {
         };
         let file = OpenOptions::new().append(true).open(&path).and_then(|file| {
             // What comes next is not to follow half a record.
-            let size = file.metadata()?.len();
-            file.set_len(size.saturating_sub(cut_off)).map(|()| file)
+            let size = file.metadata()?.len().saturating_sub(cut_off);
+            file.set_len(size).map(|()| (file, size))
         });
-        let file = file.map_err(|error| JournalError::io(&path, &error))?;
+        let (file, size) = file.map_err(|error| JournalError::io(&path, &error))?;
         let journal = Self {
             path,
             file,
             durability,
-            size: 0,
+            size,
             long_at: LONG,
             pending: Vec::new(),
             next: None,
@@ -155,7 +155,8 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// If it cannot be written. A part of it may be, and nothing more is.
+    /// If it cannot be written. If there is [no room](JournalError::is_full) for it nothing of it is, and that may be tried
+    /// again; otherwise a part of it may be, and nothing more is.
     pub fn write(&mut self) -> Result<(), JournalError> {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
@@ -163,11 +164,15 @@ impl Journal {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let mut written = self.file.write_all(&self.pending);
-        if self.waits_for_disk() {
-            written = written.and_then(|()| self.file.sync_data());
+        if let Err(error) = self.file.write_all(&self.pending) {
+            let error = JournalError::io(&self.path, &error);
+            let undone = error.is_full() && self.file.set_len(self.size).is_ok();
+            return Err(if undone { error } else { self.failure.insert(error).clone() });
         }
-        if let Err(error) = written {
+        if self.waits_for_disk()
+            && let Err(error) = self.file.sync_data()
+        {
+            // What the disk has of it is not known.
             return Err(self.failure.insert(JournalError::io(&self.path, &error)).clone());
         }
         self.size += self.pending.len() as u64;
@@ -208,6 +213,8 @@ impl Journal {
     pub(crate) fn switch(&mut self) -> Result<(), JournalError> {
         let Some((file, size)) = self.next.take() else { return Ok(()) };
         put_in_place(&self.path)?;
+        // That has it all.
+        self.pending.clear();
         (self.file, self.size, self.long_at) = (file, size, LONG + TIMES_LONGER * size);
         self.failure = None;
         sync_directory_of(&self.path)

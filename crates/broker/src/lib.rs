@@ -56,7 +56,7 @@ pub use queue::{
     Histogram, Loss, OnWorkerLoss, Policy, Queue, Record, Replay, Restored, Side, Status, Times,
     Violation, WorkerState, WorkerStatus,
 };
-pub use report::{PeerChange, Report};
+pub use report::{JournalChange, PeerChange, Report};
 pub use service::{Broker, Outcome};
 pub use start_error::StartError;
 pub use tap::{Excerpt, Passed, Tap};

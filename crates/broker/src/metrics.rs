@@ -87,6 +87,11 @@ fn gauges(encoder: &mut DescriptorEncoder<'_>, status: &Status) -> fmt::Result {
         ("paused", "1 if no requests are handed out until that is resumed", status.paused.into()),
         ("draining", "1 if no more requests are handed out", status.draining.into()),
         (
+            "journal_full",
+            "1 if nothing goes on before there is room for the journal",
+            status.journal_full.into(),
+        ),
+        (
             "holding",
             "1 if requests are left with their clients, for too many wait",
             status.holds.into(),

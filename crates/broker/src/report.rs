@@ -1,4 +1,4 @@
-//! [`Report`]: who did what was wrong; [`PeerChange`]: who has come and gone.
+//! [`Report`]: who did what was wrong; [`PeerChange`]: who has come and gone; [`JournalChange`]: what becomes of the journal.
 
 use std::fmt;
 use std::sync::Arc;
@@ -79,15 +79,39 @@ impl fmt::Display for PeerChange<'_> {
     }
 }
 
+/// What becomes of a broker's [journal](crate::Broker::with_journal).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JournalChange {
+    /// There is no room to write to it. Nothing goes on, and nothing is received, before there is, which is tried each second.
+    Full(JournalError),
+    /// There is room again.
+    GoesOn,
+    /// It has grown long and cannot be begun anew. It grows on, and that is tried again when it has grown by 64 MiB.
+    TooLong(JournalError),
+}
+
+impl fmt::Display for JournalChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(error) => write!(f, "{error}; nothing goes on before there is room"),
+            Self::GoesOn => f.write_str("there is room for the journal again"),
+            Self::TooLong(error) => {
+                write!(f, "{error}; the journal could not be begun anew, and grows on")
+            }
+        }
+    }
+}
+
 pub(crate) type OnReport = Box<dyn Fn(&Report) + Send>;
 pub(crate) type OnPeerChange = Box<dyn Fn(PeerChange<'_>) + Send>;
-pub(crate) type OnLongJournal = Box<dyn Fn(&JournalError) + Send>;
+pub(crate) type OnJournalChange = Box<dyn Fn(&JournalChange) + Send>;
 
 #[derive(Default)]
 pub(crate) struct Reports {
     pub(crate) report: Option<OnReport>,
     pub(crate) change: Option<OnPeerChange>,
-    pub(crate) journal: Option<OnLongJournal>,
+    pub(crate) journal: Option<OnJournalChange>,
 }
 
 impl fmt::Debug for Reports {
@@ -108,9 +132,9 @@ impl Reports {
         });
     }
 
-    pub(crate) fn add_long_journal(&self, error: &JournalError) {
+    pub(crate) fn tell_of_journal(&self, change: &JournalChange) {
         if let Some(tell) = &self.journal {
-            tell(error);
+            tell(change);
         }
     }
 

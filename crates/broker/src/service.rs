@@ -25,6 +25,8 @@ use crate::start_error::StartError;
 use crate::tap::Taps;
 use crate::timer::{Timer, now};
 
+pub(crate) use keeping::Stuck;
+
 /// Events taken from a socket before what follows from them is carried out.
 const BATCH: usize = 64;
 
@@ -54,6 +56,7 @@ pub struct Broker {
     pub(crate) drain: Duration,
     pub(crate) max_message_size: usize,
     pub(crate) journal: Option<Journal>,
+    pub(crate) stuck: Option<Box<Stuck>>,
     pub(crate) orders: Option<Orders>,
     /// Peers of an earlier broker.
     pub(crate) inherited: Option<Inherited>,
@@ -152,6 +155,7 @@ impl Broker {
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
             failure = drained.unwrap_or(Ok(())).err();
+            failure = failure.or_else(|| self.stuck.take().map(|stuck| stuck.error.into()));
         }
         let outcome = self.outcome(failure);
         tokio::join!(self.frontend.close(), self.backend.close());
@@ -172,9 +176,9 @@ impl Broker {
         let mut timer = Timer::default();
         // Of those that were taken when this was dropped before.
         self.take_turn()?;
-        while !done(&self.queue) && self.heir.is_none() {
+        while self.stuck.is_some() || (!done(&self.queue) && self.heir.is_none()) {
             poll_fn(|cx| self.poll_events(cx, &mut timer)).await?;
-            if self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
+            if self.stuck.is_none() && self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
                 self.gather().await;
             }
             self.take_turn()?;
@@ -184,6 +188,9 @@ impl Broker {
 
     /// Does what follows from the events that were taken.
     fn take_turn(&mut self) -> Result<(), Failure> {
+        if self.stuck.as_ref().is_some_and(|stuck| now() < stuck.until) {
+            return Ok(());
+        }
         self.queue.set_time(now());
         if !self.taps.is_empty() {
             self.show_received();
@@ -217,6 +224,9 @@ impl Broker {
         if self.orders.as_mut().is_some_and(|orders| orders.poll_waiting(cx)) {
             self.follow_orders();
             return Poll::Ready(Ok(()));
+        }
+        if let Some(stuck) = &self.stuck {
+            return timer.poll(cx, Some(stuck.until)).map(Ok);
         }
         let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);
@@ -297,8 +307,9 @@ impl Broker {
                     }
                 }
             }
-            if self.journal.is_some() {
-                self.keep()?;
+            // What is to follow is put off with the batch.
+            if self.journal.is_some() && !self.keep()? {
+                return Ok(());
             }
             if !self.taps.is_empty() {
                 self.show_sent();

@@ -11,6 +11,7 @@ use crate::names;
 
 /// What a queue is at. Times are in seconds.
 #[derive(Debug, Deserialize, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 pub(crate) struct Report {
     pub(crate) version: String,
     pub(crate) up: f64,
@@ -19,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) draining: bool,
     /// Requests are left with their clients, for too many wait.
     pub(crate) holding: bool,
+    /// Nothing goes on before there is room for the journal.
+    pub(crate) journal_full: bool,
     pub(crate) waiting: Waiting,
     pub(crate) in_flight: usize,
     pub(crate) clients: usize,
@@ -84,6 +87,7 @@ impl Report {
             paused: status.paused,
             draining: status.draining,
             holding: status.holds,
+            journal_full: status.journal_full,
             waiting: Waiting {
                 requests: status.waiting,
                 bytes: status.waiting_bytes,
@@ -112,6 +116,7 @@ impl Report {
     /// Whether requests are taken and handed out, in a word.
     pub(crate) fn state(&self) -> &'static str {
         match self {
+            Self { journal_full: true, .. } => "stuck",
             Self { draining: true, .. } => "draining",
             Self { paused: true, .. } => "paused",
             Self { holding: true, .. } => "full",

@@ -86,6 +86,9 @@ fn ready(status: &Status) -> Answer {
         count => format!("{count} workers"),
     };
     let (code, state) = match status {
+        Status { journal_full: true, .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "no room for the journal")
+        }
         Status { draining: true, .. } => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         Status { paused: true, .. } => (StatusCode::SERVICE_UNAVAILABLE, "paused"),
         _ => (StatusCode::OK, "listening"),

@@ -35,6 +35,13 @@ pub enum Trouble {
 }
 
 impl JournalError {
+    /// Whether there is no room for what was to be written, which may change.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self.trouble, Trouble::Io(StorageFull | QuotaExceeded | FileTooLarge, _))
+    }
+
     pub(super) fn new(path: &Path, trouble: Trouble) -> Self {
         Self { path: path.to_owned(), trouble }
     }

@@ -105,14 +105,14 @@ fn what_is_added_behind_a_record_that_was_cut_off_is_read_again() {
 fn a_journal_that_could_not_be_written_is_not_written_further() {
     let directory = tempfile::tempdir().unwrap();
     let (mut journal, ..) = Journal::open(directory.path(), Durability::Os).unwrap();
-    // A file that cannot be written stands for a disk that is full.
+    // A file that cannot be written stands for a disk that fails.
     journal.file = File::open(directory.path().join("journal")).unwrap();
     journal.add(&asked(1, "C", b"one"));
     let error = journal.write().unwrap_err();
     journal.file = OpenOptions::new().append(true).open(directory.path().join("journal")).unwrap();
     assert_eq!(journal.write(), Err(error));
     journal.begin_anew(&[asked(2, "D", b"two")]).unwrap();
-    journal.pending.clear();
+    assert!(journal.pending.is_empty(), "that has it all");
     assert_eq!(journal.write(), Ok(()));
 }
 

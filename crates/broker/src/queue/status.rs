@@ -17,6 +17,7 @@ const LONGEST: usize = 10;
 /// What a queue is at.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else")]
 pub struct Status {
     /// What has happened so far.
     pub counters: Counters,
@@ -38,6 +39,9 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// Requests are left in their clients' connections, because too many wait.
     pub holds: bool,
+    /// There is no room in the [journal](crate::Broker::with_journal), and nothing goes on before there is. A queue by itself has
+    /// none.
+    pub journal_full: bool,
     /// No requests are handed out until the queue is [resumed](Queue::resume).
     pub paused: bool,
     /// No more requests are handed out.
@@ -132,6 +136,7 @@ impl Queue {
             clients: self.clients.len(),
             workers: self.workers.status(now, self.policy.max_strikes),
             holds: self.holds,
+            journal_full: false,
             paused: self.mode == Mode::Paused,
             draining: self.is_draining(),
             times: self.times.as_deref().cloned(),

@@ -2,16 +2,30 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use tokio::task::yield_now;
 
 use super::{BATCH, Broker, Failure};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Replay, Restored};
+use crate::report::JournalChange;
 use crate::timer::now;
 
+/// Between two attempts to write what there was no room for.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// There is no room in the journal for what happened last, and nothing follows from it before there is.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    pub(super) error: JournalError,
+    /// Until when that is not tried again.
+    pub(super) until: Instant,
+}
+
 impl Broker {
-    /// Goes on with what is left of a journal, and keeps all that happens in it. Once it cannot be written, the broker
+    /// Goes on with what is left of a journal, and keeps all that happens in it. Where there is no room for that nothing goes on, and
+    /// nothing is received, until there is. Once it cannot be written for another reason, the broker
     /// [ends](crate::Outcome::failure).
     ///
     /// # Errors
@@ -82,7 +96,7 @@ impl Broker {
                 Ok(()) => journal.switch()?,
                 Err(error) => {
                     journal.put_off();
-                    self.reports.add_long_journal(&error);
+                    self.reports.tell_of_journal(&JournalChange::TooLong(error));
                 }
             }
         }
@@ -97,11 +111,30 @@ impl Broker {
         Ok(())
     }
 
-    /// Keeps what the next broker has to know before anything follows from it.
+    /// Keeps what the next broker has to know before anything follows from it. Says whether it may.
     #[cold]
-    pub(super) fn keep(&mut self) -> Result<(), Failure> {
-        let Some(journal) = &mut self.journal else { return Ok(()) };
+    pub(super) fn keep(&mut self) -> Result<bool, Failure> {
+        let Some(journal) = &mut self.journal else { return Ok(true) };
         self.queue.take_records().for_each(|record| journal.add(&record));
-        Ok(journal.write()?)
+        match journal.write() {
+            Ok(()) => {
+                if self.stuck.take().is_some() {
+                    self.reports.tell_of_journal(&JournalChange::GoesOn);
+                }
+                Ok(true)
+            }
+            Err(error) if error.is_full() => {
+                if self.stuck.is_none() {
+                    // One with what is left may be shorter.
+                    if self.begin_journal_anew().is_ok() {
+                        return Ok(true);
+                    }
+                    self.reports.tell_of_journal(&JournalChange::Full(error.clone()));
+                }
+                self.stuck = Some(Box::new(Stuck { error, until: now() + RETRY }));
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }

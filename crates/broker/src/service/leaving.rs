@@ -3,6 +3,7 @@
 use std::task::{Context, Waker};
 
 use tokio::sync::oneshot;
+use tokio::time::sleep_until;
 
 use super::{BATCH, Broker, Outcome};
 use crate::handover::Handover;
@@ -12,8 +13,13 @@ impl Broker {
     pub(super) async fn hand_over(mut self, heir: oneshot::Sender<Handover>) -> Outcome {
         let listeners =
             tokio::join!(self.frontend.detach_listeners(), self.backend.detach_listeners());
-        // From here on nobody else has a turn: what is received by now is the last.
-        while self.receive_last() {
+        loop {
+            // Otherwise nobody else has a turn from here on: what is received by now is the last.
+            if let Some(stuck) = &self.stuck {
+                sleep_until(stuck.until.into()).await;
+            } else if !self.receive_last() {
+                break;
+            }
             if let Err(failure) = self.take_turn() {
                 return self.outcome(Some(failure));
             }

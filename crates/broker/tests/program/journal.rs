@@ -1,14 +1,16 @@
 //! A queue that is killed and goes on with its journal, among libzmq's sockets.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use interop::{PATIENCE, Place, Transport, Worker, request, socket};
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use zmq::{Context, Socket};
 
 use super::directory;
+use crate::http::get;
 use crate::support::{Program, run, text, untimed};
 
 /// A place where one queue after the other listens.
@@ -50,6 +52,87 @@ impl Queues {
         worker.send("READY", 0).unwrap();
         worker
     }
+}
+
+#[test]
+fn a_queue_whose_journal_has_no_room_waits_for_it_and_loses_nothing() {
+    let queues = Queues::new();
+    let [frontend, backend] = ["frontend", "backend"].map(|name| queues.endpoint(name));
+    // Files of 10 or 20 KiB, by the shell.
+    let mut shell = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -S -f 20; exec \"$0\" \"$@\"";
+    shell
+        .args(["-c", script, env!("CARGO_BIN_EXE_broker"), "serve", "--journal", "journal"])
+        .args(["--frontend", &frontend, "--backend", &backend, "--http", "127.0.0.1:0"])
+        .current_dir(queues.directory())
+        .stderr(Stdio::piped());
+    let program = Program::spawn(&mut shell);
+    let told = program.endpoints();
+    let http = told[2].strip_prefix("http://").unwrap();
+    let worker = queues.worker("W");
+    let client = queues.client(zmq::REQ, "C", &["small"]);
+    let job = worker.recv_multipart(0).unwrap();
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
+    // One with what is left is shorter.
+    for i in 0..200 {
+        client.send(&format!("{i:200}"), 0).unwrap();
+        let job = worker.recv_multipart(0).unwrap();
+        worker.send_multipart(&job, 0).unwrap();
+        client.recv_string(0).unwrap().unwrap();
+    }
+    client.send("small", 0).unwrap();
+    let job = worker.recv_multipart(0).unwrap();
+    let large = "x".repeat(30_000);
+    let another = queues.client(zmq::REQ, "D", &[&large]);
+    let line = program.error();
+    assert!(
+        line.starts_with("WARN  the journal ") && line.ends_with("before there is room"),
+        "{line}"
+    );
+    // What is not kept does not follow.
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(get(http, "/readyz"), (503, "no room for the journal, 1 worker\n".to_owned()));
+    assert!(get(http, "/metrics").1.contains("broker_journal_full 1\n"));
+    assert!(client.poll(zmq::POLLIN, 0).unwrap() == 0);
+
+    let process = Pid::from_raw(program.pid().try_into().unwrap());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Fsize);
+    prlimit(process, Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
+    assert!(program.error().ends_with("there is room for the journal again"));
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
+    let job = worker.recv_multipart(0).unwrap();
+    assert_eq!(text(&job[2]), large);
+    // Nothing of the first attempt is left in between.
+    program.kill();
+    let program = queues.start(&[]);
+    assert!(
+        program.error().contains("going on with 0 requests that waited and 1 that a worker had")
+    );
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(another.recv_string(0).unwrap().unwrap(), large);
+}
+
+#[test]
+fn a_queue_that_is_told_to_end_without_room_for_its_journal_says_what_is_lost() {
+    let queues = Queues::new();
+    let mut shell = Command::new("sh");
+    let script = "trap '' XFSZ; ulimit -S -f 1; exec \"$0\" \"$@\"";
+    let (frontend, backend) = (queues.endpoint("frontend"), queues.endpoint("backend"));
+    shell
+        .args(["-c", script, env!("CARGO_BIN_EXE_broker"), "serve", "--journal", "journal"])
+        .args(["--frontend", &frontend, "--backend", &backend, "--drain", "0.1"])
+        .current_dir(queues.directory())
+        .stderr(Stdio::piped());
+    let program = Program::spawn(&mut shell);
+    program.endpoints();
+    let _client = queues.client(zmq::REQ, "C", &[&"x".repeat(2000)]);
+    assert!(program.error().ends_with("before there is room"));
+    program.signal(Signal::TERM);
+    let said: Vec<_> = std::iter::from_fn(|| program.try_error()).collect();
+    assert!(said[1].contains("stopped with 1 requests waiting"), "{said:?}");
+    assert!(said.last().unwrap().contains("ERROR the journal "), "{said:?}");
+    assert!(!program.wait().success());
 }
 
 impl Queues {

@@ -82,6 +82,11 @@ impl Program {
         self.errors.recv_timeout(PATIENCE).expect("a line on standard error")
     }
 
+    /// The same, until there is none any more.
+    pub(crate) fn try_error(&self) -> Option<String> {
+        self.errors.recv_timeout(PATIENCE).ok().map(|line| untimed(&line).to_owned())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use broker::{Builder, Config, Side};
+use broker::{Builder, Config, JournalChange, Side};
 use zmtp::Endpoint;
 
 use super::telling::tell_of_letter;
@@ -11,7 +11,7 @@ use crate::connections::{Connections, Fate};
 use crate::dead_letters::Letters;
 use crate::descriptors;
 use crate::memory::Memory;
-use crate::output::warn;
+use crate::output::{note, warn};
 use crate::systemd::Sockets;
 
 /// What the options say. A side for which systemd listens does not listen elsewhere.
@@ -50,8 +50,9 @@ pub(super) fn tell(builder: Builder, memory: &Memory, letters: Option<Letters>) 
             }
             peers.tell_of_change(change);
         })
-        .on_long_journal(|error| {
-            warn(format_args!("{error}; the journal could not be begun anew, and grows on"));
+        .on_journal_change(|change| match change {
+            JournalChange::GoesOn => note(change),
+            _ => warn(change),
         })
         .on_dead_letter(move |letter| tell_of_letter(letter, letters.as_ref()))
 }

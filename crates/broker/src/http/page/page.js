@@ -142,7 +142,8 @@ function rows(id, all, none, columns) {
 
 function show(status) {
   const words = (name) => name.replaceAll("_", " ");
-  const state = ["draining", "paused"].find((state) => status[state]) || (status.holding ? "full" : "open");
+  const states = { journal_full: "stuck", draining: "draining", paused: "paused", holding: "full" };
+  const state = states[Object.keys(states).find((name) => status[name])] || "open";
   const idle = status.workers.filter((worker) => worker.state === "idle").length;
   write("version", status.version);
   write("state", state);
