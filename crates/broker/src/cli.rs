@@ -22,7 +22,7 @@ use file::{Complaint, File};
 pub(crate) use running::Top;
 pub(crate) use running::{Controlled, OfWorker, Resubmit, Status, Tap};
 pub(crate) use serve::Serve;
-pub(crate) use settings::{RELOADED, Setting, check, doubts};
+pub(crate) use settings::{RELOADED, Setting, check, doubts, misspelt_variables};
 use values::{parse_period, parse_seconds, parse_size};
 
 use crate::output::{complain_all, fail, say_all, speak_json};

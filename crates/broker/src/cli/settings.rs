@@ -20,6 +20,9 @@ const SERVE: &str = "serve";
 /// Subcommands that take the options of `broker serve`.
 const CONFIGURED: [&str; 2] = [SERVE, "config"];
 
+/// What variables of the environment begin with.
+const VARIABLE: &str = "BROKER_";
+
 /// The option that names a file. It cannot be in one.
 const FILE: &str = "config";
 
@@ -92,7 +95,7 @@ fn option_name(arg: &Arg) -> Option<String> {
 }
 
 fn variable(name: &str) -> String {
-    format!("BROKER_{}", name.to_uppercase().replace('-', "_"))
+    format!("{VARIABLE}{}", name.to_uppercase().replace('-', "_"))
 }
 
 /// Whether a queue that is to run is to say what it says in JSON, as far as that can be seen before its options are sound.
@@ -128,6 +131,23 @@ pub(super) fn check_environment() -> Vec<Complaint> {
         Some(Complaint::new(Path::new(&variable), None, what))
     };
     options.filter_map(option_name).filter_map(complain).collect()
+}
+
+/// Variables of the environment that are called nearly as an option is. Others may be for other programs.
+pub(crate) fn misspelt_variables() -> Vec<Complaint> {
+    let command = Cli::command();
+    let options = command.find_subcommand(SERVE).into_iter().flat_map(clap::Command::get_arguments);
+    let known: Vec<_> = options.filter_map(option_name).map(|name| variable(&name)).collect();
+    let complain = |(name, _): (OsString, OsString)| {
+        let name = name.into_string().ok().filter(|name| name.starts_with(VARIABLE))?;
+        let far = |known: &String| strsim::damerau_levenshtein(known, &name);
+        let nearest = known.iter().min_by_key(|known| far(known))?;
+        let is_long = name.len() > VARIABLE.len() + 5;
+        let is_misspelt = (1..=1 + usize::from(is_long)).contains(&far(nearest));
+        let what = format!("there is no option of this name; did you mean {nearest}?");
+        is_misspelt.then(|| Complaint::new(Path::new(&name), None, what))
+    };
+    std::env::vars_os().filter_map(complain).collect()
 }
 
 /// Reads a file and looks at each of its options by itself.

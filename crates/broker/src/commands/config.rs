@@ -8,6 +8,7 @@ use crate::output::{note, say};
 
 /// Prints what each option is and where that comes from, as a file would have it.
 pub(crate) fn show(settings: &[Setting]) -> ExitCode {
+    cli::misspelt_variables().iter().for_each(note);
     let lines: Vec<_> = settings.iter().map(|setting| (line(setting), &setting.source)).collect();
     let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
     for (line, source) in lines {

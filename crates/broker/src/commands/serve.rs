@@ -10,7 +10,7 @@ use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::{Serve, Setting};
+use crate::cli::{self, Serve, Setting};
 use crate::commands::reload::Current;
 use crate::log;
 use crate::memory::Memory;
@@ -34,6 +34,7 @@ pub(crate) async fn run(
     successor::remember_program();
     let mut memory = Memory::default();
     log::start(options.log, options.log_level, memory.faults.clone());
+    cli::misspelt_variables().into_iter().for_each(warn);
     options.doubts().into_iter().for_each(|(_, what)| warn(what));
     let peers = memory.peers.clone();
     let result = run_on(&options, settings, &mut signals, &mut memory).await;

@@ -57,6 +57,22 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
+fn a_variable_that_is_called_nearly_as_an_option_is_told_of_and_no_other() {
+    let directory = directory();
+    // Kubernetes sets the last ones for a service that is called so, and `broker work` the first.
+    let environment = ["REQUEST_FROM", "LEASES", "SERVICE_HOST", "PORT", "PORT_5555_TCP_ADDR"]
+        .map(|name| (format!("BROKER_{name}"), "1"));
+    let environment = environment.each_ref().map(|(name, value)| (name.as_str(), *value));
+    let output = run_with(directory.path(), &environment, &["config"]);
+    let said =
+        "broker: BROKER_LEASES: there is no option of this name; did you mean BROKER_LEASE?\n";
+    assert_eq!((text(&output.stderr), output.status.success()), (said, true));
+    let args = [&["serve"], &ANYWHERE[..]].concat();
+    let program = Program::start_with(directory.path(), &args, &environment);
+    assert!(program.error().starts_with("WARN  BROKER_LEASES: there is no option"));
+}
+
+#[test]
 fn what_is_shown_is_a_file_that_sets_the_same() {
     let directory = directory();
     let options =
