@@ -71,7 +71,7 @@ use request::Request;
 use returning::Returning;
 use steering::Mode;
 use workers::Workers;
-pub(crate) use workers::{Owed, known_as};
+pub(crate) use workers::{At, Owed, known_as};
 
 /// Of an empty frame and `READY` behind it.
 const READY_SIZE: usize = 2 + 7;

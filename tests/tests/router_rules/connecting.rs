@@ -58,6 +58,27 @@ async fn what_was_sent_to_a_given_name_waits_for_the_peer_to_come_back() {
 }
 
 #[tokio::test]
+async fn what_a_peer_with_a_given_name_refuses_waits_for_its_next_connection() {
+    let place = Place::new();
+    let endpoint = parse(&place.endpoint(Transport::Ipc, "x"));
+    let listener = RawListener::bind(&endpoint).await.unwrap();
+    let mut router = router(Config::default());
+    router.connect_as(&endpoint, "X").unwrap();
+    let mut peer = accept(&listener).await;
+    peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
+    let id = joined(&mut router).await.id;
+    drop(peer);
+    // Before anybody has told of the end.
+    let mut failed = Vec::new();
+    router.send_many(&mut vec![(id, Message::from("one"))], &mut failed);
+    assert!(failed.is_empty(), "{failed:?}");
+    router.try_send_to(b"X", Message::from("two")).unwrap();
+    let mut peer = accept(&listener).await;
+    peer.shake_hands(SocketType::Dealer, b"").await.unwrap();
+    peer.expect(b"\x00\x03one\x00\x03two").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_name_that_somebody_has_or_that_is_none_is_an_error() {
     let (mut router, _place, endpoint) = bound(Config::default()).await;
     let elsewhere = parse("ipc:///nonexistent/x");

@@ -100,22 +100,29 @@ async fn the_last_message_of_a_peer_and_its_end_are_heard_of_together() {
 
 #[tokio::test]
 async fn what_a_peer_refuses_comes_back_and_what_it_still_sends_is_heard() {
-    let place = Place::new();
-    let endpoint = place.endpoint(Transport::Ipc, "router");
-    let mut router = router(Config::default());
-    router.bind(&parse(&endpoint)).await.unwrap();
-    let mut peer = UnixStream::connect(endpoint.strip_prefix("ipc://").unwrap()).unwrap();
-    peer.write_all(&[&GREETING[..], READY_REQ].concat()).unwrap();
-    let id = joined(&mut router).await.id;
-    peer.shutdown(Shutdown::Read).unwrap();
-    let (mut messages, mut failed) = (vec![(id, Message::from("refused"))], Vec::new());
-    router.send_many(&mut messages, &mut failed);
-    let failed: Vec<_> = failed.iter().map(|(id, error)| (*id, error.kind())).collect();
-    assert_eq!(failed, [(id, SendErrorKind::NoSuchPeer)]);
-    peer.write_all(b"\x01\x00\x00\x04last").unwrap();
-    assert_eq!(message(&mut router).await, (id, ["", "last"].into()));
-    let reason = LeaveReason::Io(ErrorKind::BrokenPipe);
-    assert_eq!(left(&mut router).await, (id, reason));
+    for size in [7, 5000, 100_000] {
+        let place = Place::new();
+        let endpoint = place.endpoint(Transport::Ipc, "router");
+        let mut router = router(Config::default());
+        router.bind(&parse(&endpoint)).await.unwrap();
+        let mut peer = UnixStream::connect(endpoint.strip_prefix("ipc://").unwrap()).unwrap();
+        peer.write_all(&[&GREETING[..], READY_REQ].concat()).unwrap();
+        let id = joined(&mut router).await.id;
+        peer.shutdown(Shutdown::Read).unwrap();
+        let refused = Message::from(vec![b'x'; size]);
+        let mut failed = Vec::new();
+        router.send_many(&mut vec![(id, refused.clone())], &mut failed);
+        let [(to, error)] = &failed[..] else { panic!("{size}: {failed:?}") };
+        assert_eq!((*to, error.kind()), (id, SendErrorKind::NoSuchPeer));
+        assert_eq!(failed.remove(0).1.into_message(), refused);
+        // It is in the middle of a message.
+        peer.write_all(b"\x01\x00\x00\x05first\x01\x00\x00\x04la").unwrap();
+        assert_eq!(message(&mut router).await, (id, ["", "first"].into()));
+        peer.write_all(b"st").unwrap();
+        assert_eq!(message(&mut router).await, (id, ["", "last"].into()));
+        drop(peer);
+        assert_eq!(left(&mut router).await, (id, LeaveReason::Closed), "it has been sent all");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

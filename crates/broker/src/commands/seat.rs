@@ -51,6 +51,8 @@ impl Seat {
             let next = self.next.take();
             self.replied = next.is_some();
             let received = tokio::select! {
+                // What is to be said is said, be it asked to stop by then or not.
+                biased;
                 received = self.req.request(next.unwrap_or_else(ready)) => received,
                 () = &mut stop => {
                     self.stops = true;

@@ -57,7 +57,7 @@ pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
         };
         places.spawn(work(options.clone(), name, stopped.clone()));
     }
-    let mut failure = None;
+    let (mut failure, mut has_signal) = (None, false);
     loop {
         tokio::select! {
             ended = places.join_next() => match ended {
@@ -73,7 +73,8 @@ pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
                 }
             },
             () = signals.next() => {
-                if stop.send_replace(true) {
+                stop.send_replace(true);
+                if std::mem::replace(&mut has_signal, true) {
                     return Err("stopped at once; the requests that were worked on go to other workers".into());
                 }
                 note(format_args!("{STOPPING}; a second signal stops at once"));

@@ -8,7 +8,7 @@
 //! waiting    5  request
 //! at work    6  worker's id  name  what it is known by  lock-step  strikes  held  stack  is expected [when]  in doubt [doubt]  work
 //! held       7  client's name  lock-step  is in the journal [number]  frames
-//! away       8  worker's name
+//! away       8  worker's name  what it was at
 //! account    9
 //! end       10
 //!
@@ -34,10 +34,10 @@ use account::put_account;
 
 use super::{Handover, Part};
 use crate::fields::{Fields, put_bytes, put_frames, put_size};
-use crate::queue::{Cause, Doubt, Estate, Held, Left, Owed, Pending, Turn, Work};
+use crate::queue::{At, Cause, Doubt, Estate, Held, Left, Owed, Pending, Turn, Work};
 
 /// To be changed with anything below, or with what is in a connection.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 const HEAD: u8 = 1;
 const LISTENER: u8 = 2;
@@ -97,9 +97,14 @@ pub(super) fn parts(handover: &Handover) -> impl Iterator<Item = Part<'_>> {
         put_frames(reply.len(), reply.parts(), &mut bytes);
         bytes
     });
-    let away = estate.away.iter().map(|name| {
+    let away = estate.away.iter().map(|(name, was)| {
         let mut bytes = vec![AWAY];
         put_bytes(name, &mut bytes);
+        bytes.push(match was {
+            At::Work => 0,
+            At::Nothing => 1,
+            At::Rest => 2,
+        });
         bytes
     });
     let peers = listeners.chain(clients).chain(workers);
@@ -220,7 +225,11 @@ pub(super) fn from_parts(
                 handover.estate.workers.push(worker);
             }
             (HELD, None) => handover.estate.held.push(fields.held()?),
-            (AWAY, None) => handover.estate.away.push(Bytes::copy_from_slice(fields.bytes()?)),
+            (AWAY, None) => {
+                let name = Bytes::copy_from_slice(fields.bytes()?);
+                let was = [At::Work, At::Nothing, At::Rest].get(usize::from(fields.u8()?));
+                handover.estate.away.push((name, *was?));
+            }
             (ACCOUNT, None) => handover.estate.account = fields.account()?,
             (END, None) => return Some(handover),
             _ => return None,

@@ -87,8 +87,9 @@ pub(super) struct Limit {
     /// The second that counts, and how many were told in it.
     since: Option<Instant>,
     count: u64,
-    /// Those that were too many.
+    /// Those that were too many, and when the first of them was.
     others: u64,
+    others_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -125,13 +126,13 @@ impl Limit {
             return if told.more == 1 { When::Later } else { When::Along };
         }
         if !self.has_room(now) {
-            self.others += 1;
-            return if self.others == 1 { When::Later } else { When::Along };
+            return self.leave_out(1, now);
         }
         if self.told.len() == KEPT
-            && let Some(first) = self.told.pop_front()
+            && let Some(first) = self.told.pop_front().filter(|first| first.more > 0)
         {
-            self.others += first.more;
+            // Whoever waits for it to be due finds this instead.
+            self.leave_out(first.more, now);
         }
         let Who { side, name, address } = who;
         let (name, address, what) = (name.into(), address.to_owned(), what.clone());
@@ -140,10 +141,17 @@ impl Limit {
         When::Now
     }
 
+    fn leave_out(&mut self, count: u64, now: Instant) -> When {
+        self.others += count;
+        let is_known = self.others_since.is_some();
+        self.others_since.get_or_insert(now);
+        if is_known { When::Along } else { When::Later }
+    }
+
     /// When there is something to tell of, if nothing happens before.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let more = self.told.iter().find(|told| told.more > 0).map(|told| told.at + TELL_AGAIN);
-        let others = self.since.filter(|_| self.others > 0).map(|since| since + SECOND);
+        let others = self.others_since.map(|since| since + SECOND);
         more.into_iter().chain(others).min()
     }
 
@@ -158,8 +166,8 @@ impl Limit {
             told.at = now;
             self.told.push_back(told);
         }
-        let is_over = |since| now.saturating_duration_since(since) >= SECOND;
-        if self.others > 0 && self.since.is_none_or(is_over) {
+        let is_over = |since: &mut Instant| now.saturating_duration_since(*since) >= SECOND;
+        if self.others_since.take_if(is_over).is_some() {
             due.push(Untold::Others(std::mem::take(&mut self.others)));
         }
         due
@@ -169,6 +177,7 @@ impl Limit {
     pub(super) fn take_rest(&mut self) -> Vec<Untold> {
         let told = std::mem::take(&mut self.told).into_iter().filter(|told| told.more > 0);
         let others = std::mem::take(&mut self.others);
+        self.others_since = None;
         let others = (others > 0).then_some(Untold::Others(others));
         told.map(|told| Untold::More(told.line, told.more)).chain(others).collect()
     }
@@ -206,9 +215,13 @@ mod tests {
             Self { limit: Limit::default(), start: Instant::now() }
         }
 
+        fn at(&self, millis: u64) -> Instant {
+            self.start + Duration::from_millis(millis)
+        }
+
         fn tell_of(&mut self, name: &[u8], address: &str, what: Violation, millis: u64) -> When {
             let who = Who { side: Side::Frontend, name, address };
-            let now = self.start + Duration::from_millis(millis);
+            let now = self.at(millis);
             self.limit.tell(who, &What::Fault(what), now, || "sentence".to_owned())
         }
 
@@ -252,6 +265,30 @@ mod tests {
         assert!(told[10] == When::Later && told[11..].iter().all(|when| *when == When::Along));
         assert_eq!((fixture.due(), fixture.due()), (Some((1500, 0, 20)), None));
         assert_eq!(fixture.tell("next", 1500), When::Now);
+    }
+
+    #[test]
+    fn in_a_flood_that_goes_on_it_is_told_each_second_how_many_were_left_out() {
+        let mut fixture = Fixture::new();
+        let (mut dues, mut told) = (Vec::new(), 0);
+        for millis in (0..3000).step_by(10) {
+            // The timer is a moment late.
+            while fixture
+                .limit
+                .next_due()
+                .is_some_and(|due| due + Duration::from_millis(5) < fixture.at(millis))
+            {
+                dues.extend(fixture.due());
+            }
+            told += u64::from(fixture.tell(&format!("{millis}"), millis) == When::Now);
+        }
+        let others: Vec<_> = dues.iter().map(|(_, _, others)| *others).collect();
+        assert!(
+            others.len() == 2 && others.iter().all(|count| (80..=110).contains(count)),
+            "{dues:?}"
+        );
+        let Some(Untold::Others(rest)) = fixture.limit.take_rest().pop() else { panic!() };
+        assert_eq!(told + others.iter().sum::<u64>() + rest, 300);
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub struct Estate {
     pub(crate) waiting: VecDeque<Pending>,
     /// The idle ones first, in the order of their turns, then those that are expected, in that of their times.
     pub(crate) workers: Vec<(PeerId, Left)>,
-    /// What workers are known again by whose connections failed while they were not at work, the last one last.
-    pub(crate) away: Vec<Bytes>,
+    /// What workers are known again by whose connections failed, the last one last, and what they were at.
+    pub(crate) away: Vec<(Bytes, At)>,
     /// Replies for clients that are still to come back.
     pub(crate) held: Vec<Held>,
     /// Clients of which a request no longer counts: nobody wants its reply.
@@ -249,8 +249,8 @@ impl Queue {
         for held in estate.held {
             self.hold(held);
         }
-        for name in estate.away {
-            self.workers.remember(name, At::Nothing);
+        for (name, was) in estate.away {
+            self.workers.remember(name, was);
         }
         for (client, name, lock_step) in estate.clients {
             self.client_joined(client, &name, lock_step);

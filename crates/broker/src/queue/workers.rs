@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use zmtp::{Message, PeerId};
 
-pub(super) use away::At;
-pub(crate) use away::known_as;
+pub(crate) use away::{At, known_as};
 pub(super) use leases::Due;
 
 use away::Away;

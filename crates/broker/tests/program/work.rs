@@ -229,7 +229,8 @@ fn workers_that_are_stopped_while_requests_wait_take_none_with_them() {
         let client = socket(&context, zmq::DEALER, "C");
         client.connect(&frontend).unwrap();
         for i in 0..REQUESTS {
-            client.send_multipart([&b""[..], i.to_string().as_bytes()], 0).unwrap();
+            let body = vec![b'x'; [10, 20_000][i % 2]];
+            client.send_multipart([&b""[..], &body], 0).unwrap();
         }
         let mut replies = 0..REQUESTS;
         let mut take = |count| {
@@ -277,6 +278,8 @@ fn a_program_that_is_taken_away_ends_its_worker_once_the_others_have_finished() 
     let said = std::iter::from_fn(|| Some(work.error())).find(stops);
     let missing = "./script cannot be started: No such file or directory (os error 2)";
     assert!(said.unwrap().contains(missing));
+    work.signal(Signal::TERM);
+    assert!(work.error().ends_with("a second signal stops at once"), "it is the first");
     std::fs::write(place.directory().join("end"), "").unwrap();
     assert_eq!(first.recv_string(0).unwrap().unwrap(), "finished");
     assert_eq!(work.error(), format!("broker: {missing}"));

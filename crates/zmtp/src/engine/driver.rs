@@ -21,6 +21,7 @@ mod writing;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -237,18 +238,12 @@ impl<S: Transport> Driver<S> {
                 self.end_of_stream()?;
             }
             if more {
-                if self.read < READ_MAX {
+                if self.read < READ_MAX || self.stream.peer_has_closed() {
                     continue;
                 }
                 break;
             }
-            return match &self.broken {
-                // A peer that has closed sends no more than has been read.
-                Some(reason) if self.parsed && self.incoming.is_empty() => {
-                    Poll::Ready(Err(reason.clone()))
-                }
-                _ => Poll::Pending,
-            };
+            return Poll::Pending;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -267,7 +262,7 @@ impl<S: Transport> Driver<S> {
             let next = if self.end == End::NotYet { self.connection.next_timeout() } else { None };
             let Some(due) = self.deadlines.poll(cx, next) else { return Ok(progress) };
             match due {
-                Due::Finish => return Err(LeaveReason::Local),
+                Due::Finish => return Err(self.broken.clone().unwrap_or(LeaveReason::Local)),
                 Due::Write => return Err(LeaveReason::WriteTimeout),
                 Due::Look if self.stream.peer_has_closed() => return Err(LeaveReason::Closed),
                 Due::Look | Due::Connection => self.connection.handle_timeout(super::now())?,
@@ -285,7 +280,11 @@ impl<S: Transport> Driver<S> {
             self.stream.take_error()?;
         }
         if delivered || self.link.config().release == Release::Explicit {
-            return Err(self.broken.clone().unwrap_or(LeaveReason::Closed));
+            return Err(match self.broken.clone() {
+                // It has ended in order. Whether anything is lost with it the table knows.
+                None | Some(LeaveReason::Io(ErrorKind::BrokenPipe)) => LeaveReason::Closed,
+                Some(reason) => reason,
+            });
         }
         Ok(())
     }
@@ -359,8 +358,12 @@ impl<S: Transport> Driver<S> {
         // Before its task has been here for the first time, it will come.
         let Some(task) = self.task.take() else { return Response::default() };
         if let Poll::Ready(reason) = self.poll_end(&mut Context::from_waker(&task), false) {
-            // With what it has sent last: who takes that up knows that nothing can be sent to it any more.
-            self.conclude(&reason);
+            // With what it has sent last: who takes that up knows that nothing can be sent to it any more. Who is to hear of the
+            // end first is given time to take it up.
+            if self.link.config().release != Release::Explicit {
+                self.conclude(&reason);
+            }
+            self.over = Some(reason);
             task.wake_by_ref();
         }
         self.task = Some(task);

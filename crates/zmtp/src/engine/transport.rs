@@ -20,11 +20,9 @@ const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const NO_SIGNAL: SendFlags = SendFlags::empty();
 
-/// Of bytes that wait for the end, to leave in one segment with it.
-#[cfg(target_os = "linux")]
-const LAST: SendFlags = SendFlags::MORE;
-#[cfg(not(target_os = "linux"))]
-const LAST: SendFlags = SendFlags::empty();
+/// A read that brings less than this, right after it was told that there is something, is taken for all there is. Of more than
+/// a segment, the last may have come meanwhile, and the end with it.
+const SEGMENT: usize = 16 << 10;
 
 /// A byte stream to a peer.
 pub(super) trait Transport: Debug {
@@ -94,7 +92,8 @@ pub(super) struct Polled {
     watches_writes: bool,
     reads_several: bool,
     refuses: bool,
-    flags: SendFlags,
+    /// It was told that there is something to read, and nothing was read since.
+    told: bool,
 }
 
 impl Polled {
@@ -108,7 +107,7 @@ impl Polled {
     }
 
     pub(super) fn new(socket: OwnedFd, reads_several: bool) -> Self {
-        let (readable, read_closed, full, watches_writes, refuses) = Default::default();
+        let (readable, read_closed, full, watches_writes, refuses, told) = Default::default();
         Self {
             socket: Some(socket),
             place: None,
@@ -118,7 +117,7 @@ impl Polled {
             watches_writes,
             reads_several,
             refuses,
-            flags: NO_SIGNAL,
+            told,
         }
     }
 }
@@ -133,7 +132,9 @@ impl Transport for Polled {
         match retry_on_intr(|| recv(socket, spare_capacity(buffer), RecvFlags::empty())) {
             Ok((count, _)) => {
                 // A read that leaves room has found all there is, and of more the system tells anew.
-                self.readable = count == room || self.read_closed;
+                let is_sure = self.reads_several || (self.told && count < SEGMENT);
+                self.told = false;
+                self.readable = count == room || self.read_closed || !is_sure;
                 Poll::Ready(Ok(count))
             }
             Err(Errno::WOULDBLOCK) => {
@@ -156,8 +157,8 @@ impl Transport for Polled {
         let none = &mut SendAncillaryBuffer::default();
         let written = retry_on_intr(|| match slices {
             // Cheaper for the system than a list of one.
-            [bytes] => send(socket, bytes, self.flags),
-            _ => sendmsg(socket, slices, none, self.flags),
+            [bytes] => send(socket, bytes, NO_SIGNAL),
+            _ => sendmsg(socket, slices, none, NO_SIGNAL),
         });
         // What it did not take it has no room for.
         self.full = written.map_or_else(|error| error == Errno::WOULDBLOCK, |count| count < size);
@@ -185,12 +186,13 @@ impl Transport for Polled {
     }
 
     fn prepare_end(&mut self, deaf: bool) {
-        self.flags |= LAST;
-        let socket = self.socket.as_ref().map(SockRef::from);
-        let is_unix = |socket: &SockRef<'_>| socket.domain().is_ok_and(|is| is == Domain::UNIX);
-        // A TCP has no word for it.
-        if let Some(socket) = socket.filter(|socket| deaf && is_unix(socket)) {
-            self.refuses = socket.shutdown(Shutdown::Read).is_ok();
+        let Some(socket) = &self.socket else { return };
+        let is_unix = SockRef::from(socket).domain().is_ok_and(|domain| domain == Domain::UNIX);
+        if !is_unix {
+            // A TCP has no word to refuse anything by.
+            hold_back(socket);
+        } else if deaf {
+            self.refuses = SockRef::from(socket).shutdown(Shutdown::Read).is_ok();
         }
     }
 
@@ -213,6 +215,7 @@ impl Transport for Polled {
 
     fn note(&mut self, readiness: Readiness) {
         self.readable |= readiness.readable;
+        self.told |= readiness.readable;
         self.full &= !readiness.writable;
         self.read_closed |= readiness.read_closed;
     }
@@ -240,3 +243,12 @@ impl Transport for Polled {
         self.socket.as_ref().and_then(error).map_or(Ok(()), Err)
     }
 }
+
+/// What does not fill a segment waits for the end, to leave in one with it.
+#[cfg(target_os = "linux")]
+fn hold_back(socket: &OwnedFd) {
+    let _ = rustix::net::sockopt::set_tcp_cork(socket, true);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hold_back(_: &OwnedFd) {}

@@ -58,7 +58,7 @@ pub(super) struct Running {
     broker: JoinHandle<Outcome>,
     handle: Handle,
     /// Has it drain and end.
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     demands: mpsc::Receiver<Demand>,
     doors: Doors,
     letters: Option<Letters>,
@@ -150,14 +150,14 @@ impl Running {
         let (stop, stopped) = oneshot::channel::<()>();
         // As a task, it has its turn behind those of the connections, and finds all that they have read.
         let broker = tokio::spawn(broker.run(async {
-            // An error would say that nobody can ask to stop any more, which is the same.
+            // It is told by the end of who could tell it.
             let _ = stopped.await;
         }));
         let journal = place;
         Ok(Self {
             broker,
             handle,
-            stop,
+            stop: Some(stop),
             demands,
             doors,
             letters,
@@ -177,7 +177,7 @@ impl Running {
     pub(super) async fn end(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         loop {
             let told = tokio::select! {
-                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some(), self.letters.as_ref()),
+                outcome = &mut self.broker => return self.over(&outcome?),
                 wish = wish(&mut self.demands, signals) => match wish {
                     Demand::Drain => return self.drain(signals).await,
                     Demand::Upgrade(told) => told,
@@ -217,10 +217,10 @@ impl Running {
     async fn drain(mut self, signals: &mut Signals) -> Result<End, Box<dyn Error>> {
         note("stopping once no request is in flight; a second signal stops at once");
         systemd::tell_stopping();
-        let _ = self.stop.send(());
+        self.stop = None;
         loop {
             tokio::select! {
-                outcome = &mut self.broker => return over(&outcome?, self.journal.is_some(), self.letters.as_ref()),
+                outcome = &mut self.broker => return self.over(&outcome?),
                 () = signals.next() => return Err("stopped at once".into()),
                 Some(demand) = self.demands.recv() => if let Demand::Upgrade(told) = demand {
                     let _ = told.send(Err("the queue drains, and ends".to_owned()));
@@ -251,9 +251,9 @@ impl Running {
         told: oneshot::Sender<Result<String, String>>,
     ) -> Result<End, Box<dyn Error>> {
         let handover = self.handle.hand_over().await;
-        let outcome = self.broker.await?;
+        let outcome = (&mut self.broker).await?;
         let Ok(handover) = handover else {
-            return over(&outcome, self.journal.is_some(), self.letters.as_ref());
+            return self.over(&outcome);
         };
         self.memory.peers.tell_of_rest();
         // What only one process may have is free for the next.
@@ -292,6 +292,16 @@ impl Running {
             }
         }
     }
+
+    fn over(&self, outcome: &Outcome) -> Result<End, Box<dyn Error>> {
+        tell_of_letters(self.letters.as_ref());
+        self.memory.peers.tell_of_rest();
+        tell_of_end(outcome, self.journal.is_some() && outcome.failure.is_none());
+        match &outcome.failure {
+            None => Ok(End::Over(ExitCode::SUCCESS)),
+            Some(failure) => Err(failure.to_string().into()),
+        }
+    }
 }
 
 /// Where it listens: where the process before did, whatever the options are, which is told of.
@@ -314,14 +324,5 @@ async fn wish(demands: &mut mpsc::Receiver<Demand>, signals: &mut Signals) -> De
     tokio::select! {
         () = signals.next() => Demand::Drain,
         Some(demand) = demands.recv() => demand,
-    }
-}
-
-fn over(outcome: &Outcome, keeps: bool, letters: Option<&Letters>) -> Result<End, Box<dyn Error>> {
-    tell_of_letters(letters);
-    tell_of_end(outcome, keeps && outcome.failure.is_none());
-    match &outcome.failure {
-        None => Ok(End::Over(ExitCode::SUCCESS)),
-        Some(failure) => Err(failure.to_string().into()),
     }
 }

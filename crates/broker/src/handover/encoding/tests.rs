@@ -68,7 +68,7 @@ fn estate() -> Estate {
         .into(),
         workers,
         held: vec![held(Some(5)), held(None)],
-        away: vec![Bytes::from("W")],
+        away: vec![(Bytes::from("W"), At::Work), (Bytes::from("V"), At::Rest)],
         paused: true,
         account: account(),
         ..Estate::default()

@@ -188,6 +188,27 @@ fn all_that_waits_keeps_its_turn() {
 }
 
 #[test]
+fn a_worker_whose_connection_failed_at_work_is_given_as_much_time_by_the_next_queue() {
+    for is_upgraded in [false, true] {
+        let mut fixture = Fixture::with(2, 1);
+        fixture.client_sends(0, &["", "long"]);
+        assert_eq!(fixture.actions(), ["W0 <- |C0||long"]);
+        fixture.queue.worker_left(fixture.id(0), &LeaveReason::Io(ErrorKind::TimedOut));
+        if is_upgraded {
+            fixture = next(&fixture, Policy::default());
+        }
+        fixture.wait(Duration::from_secs(20));
+        fixture.connect_worker(0, true);
+        fixture.wait(Duration::from_secs(9));
+        assert_eq!(fixture.actions(), [""; 0], "it may be at it still");
+        fixture.wait(Duration::from_secs(51));
+        let mut actions = fixture.actions();
+        actions.retain(|action| action != "Backend 0: NotReady");
+        assert_eq!(actions, ["W0 <- |C0||long"]);
+    }
+}
+
+#[test]
 fn the_request_of_a_worker_that_did_not_come_along_waits_before_all_others() {
     let mut fixture = Fixture::with(2, 1);
     fixture.client_sends(0, &["", "runs"]);

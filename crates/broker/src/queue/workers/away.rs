@@ -33,7 +33,7 @@ struct Gone {
 
 /// What a worker was at when its connection failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::queue) enum At {
+pub(crate) enum At {
     /// It has a request, as far as is known.
     Work,
     /// It cannot have its request, or has answered it.
@@ -138,11 +138,13 @@ impl Workers {
         is_sure
     }
 
-    /// The last so many of them, the last to fail last.
-    pub(in crate::queue) fn away(&self) -> Vec<Bytes> {
+    /// The last so many of them, the last to fail last, and what they were at.
+    pub(in crate::queue) fn away(&self) -> Vec<(Bytes, At)> {
         let mut names: Vec<_> = self.away.names.iter().collect();
         names.sort_by_key(|(_, gone)| Reverse(gone.last));
-        let each = |(name, gone): (&Bytes, &Gone)| std::iter::repeat_n(name.clone(), gone.count);
+        let each = |(name, gone): (&Bytes, &Gone)| {
+            std::iter::repeat_n((name.clone(), gone.was), gone.count)
+        };
         let mut all: Vec<_> = names.into_iter().flat_map(each).take(MOST).collect();
         all.reverse();
         all
@@ -159,7 +161,7 @@ mod tests {
         let name = |i: usize| Bytes::from(format!("W{i}"));
         (0..=MOST).for_each(|i| workers.remember(name(i), At::Rest));
         assert_eq!([0, 1, MOST].map(|i| workers.was_at(&name(i)).is_some()), [false, true, true]);
-        assert_eq!(workers.away().first(), Some(&name(1)));
+        assert_eq!(workers.away().first(), Some(&(name(1), At::Rest)));
         (0..2 * MOST).for_each(|_| workers.remember(Bytes::from_static(b"\0host"), At::Rest));
         assert_eq!(workers.away().len(), MOST, "however many of one host");
     }

@@ -42,7 +42,7 @@ impl Transport for Counted {
         let mut cx = Context::from_waker(Waker::noop());
         match self.poll_write(&mut cx, slices) {
             Poll::Ready(result) => result,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::super::transport::Transport;
 use super::{Driver, End, lock};
 use crate::error::SendError;
 use crate::message::Message;
-use crate::socket::{Direct, LeaveReason, Remains};
+use crate::socket::{Direct, Remains};
 
 /// Bytes to be written beyond which no more messages are taken for it.
 const TAKE_SIZE: usize = 64 << 10;
@@ -51,7 +51,8 @@ impl<S: Transport> Driver<S> {
                     self.deadlines.write_within(self.link.config().write_timeout);
                     return (progress, false);
                 }
-                Poll::Ready(result) => self.broken = result.err().map(LeaveReason::from),
+                Poll::Ready(Err(error)) => self.break_off(error),
+                Poll::Ready(Ok(())) => {}
             }
             self.deadlines.has_written();
             progress = true;
@@ -59,6 +60,12 @@ impl<S: Transport> Driver<S> {
                 return (true, true);
             }
         }
+    }
+
+    /// Nothing can be written any more. What the peer has sent, and may be sending yet, is still read.
+    fn break_off(&mut self, error: io::Error) {
+        self.broken = Some(error.into());
+        self.deadlines.finish_within(self.link.config().write_timeout);
     }
 
     /// Says whether there is anything to write.
@@ -105,13 +112,25 @@ impl<S: Transport> Driver<S> {
             return Err(message);
         }
         self.at_rest = false;
+        let is_alone = self.connection.transmit().is_empty();
         let size = message.wire_size();
         self.connection.send(message).map_err(SendError::into_message)?;
         self.unwritten.push(size);
-        if last {
-            self.write_in_place();
+        if !last {
+            return Ok(());
         }
-        Ok(())
+        self.write_in_place();
+        if is_alone { self.give_back(size) } else { Ok(()) }
+    }
+
+    /// A message of this size comes back if it was to be written by itself and the peer refuses it.
+    fn give_back(&mut self, size: usize) -> Result<(), Message> {
+        if self.broken.is_none() || self.connection.transmit().remaining() != size {
+            return Ok(());
+        }
+        let (mut messages, _) = self.unwritten.take(self.connection.transmit());
+        self.link.refuse();
+        messages.pop_front().map_or(Ok(()), Err)
     }
 
     /// The short way of what mostly happens to a connection at rest: one message is written as it lies there, and
@@ -124,21 +143,22 @@ impl<S: Transport> Driver<S> {
             Some(Ok(count)) => count,
             Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
                 self.at_rest = false;
-                self.broken = Some(error.into());
+                self.break_off(error);
                 self.link.refuse();
                 return Err(message);
             }
             _ => 0,
         };
         self.at_rest = false;
-        self.unwritten.push(message.wire_size());
+        let size = message.wire_size();
+        self.unwritten.push(size);
         // In traffic, a message that has parts is not refused.
         let _ = self.connection.send(message);
         let transmit = self.connection.transmit();
         transmit.advance(written);
         self.unwritten.note_remaining(transmit.remaining());
         self.write_in_place();
-        Ok(())
+        self.give_back(size)
     }
 
     /// If there is no room for all of it, the task sees to the rest.

@@ -15,7 +15,7 @@ use crate::proto::PeerInfo;
 use crate::sizes::Sizes;
 use crate::socket::direct::Direct;
 use crate::socket::entry::Entry;
-use crate::socket::outlet::{EndpointId, Lane};
+use crate::socket::outlet::EndpointId;
 use crate::socket::peer::{LeaveReason, Origin, Peer, PeerId};
 
 impl Table {
@@ -255,8 +255,11 @@ impl Table {
     /// Nothing can be sent to a peer any more, though it may have sent something yet. What would be sent on its next connection
     /// still waits for that.
     pub(in crate::socket) fn refuse(&mut self, id: PeerId) {
+        let endpoint = self.peek(id).map(|entry| entry.endpoint);
+        let outlet = endpoint.and_then(|endpoint| self.outlets.get(&endpoint));
+        let is_standing = outlet.is_some_and(|outlet| outlet.standing);
         if let Some(entry) = self.entry(id) {
-            entry.refuses = matches!(entry.lane, Some(Lane::Peer(_)));
+            entry.refuses = !is_standing;
             entry.wake_task();
         }
     }
