@@ -24,14 +24,15 @@ impl Batch {
         backend: &Router,
         queue: &mut Queue,
     ) -> bool {
+        // Replies first: one that a journal has as sent is lost if the queue is killed before it is.
+        frontend.send_many(&mut self.replies, &mut self.failed);
+        if !self.failed.is_empty() {
+            self.find_full();
+        }
         backend.send_many(&mut self.requests, &mut self.failed);
         let retry = !self.failed.is_empty();
         if retry {
             self.take_back(backend, queue);
-        }
-        frontend.send_many(&mut self.replies, &mut self.failed);
-        if !self.failed.is_empty() {
-            self.find_full();
         }
         frontend.release_many(&self.released);
         self.released.clear();
