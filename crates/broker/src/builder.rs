@@ -241,6 +241,7 @@ impl Builder {
             max_message_size: self.config.max_message_size,
             journal: None,
             stuck: None,
+            left: Vec::new(),
             orders: None,
             inherited,
             heir: None,

@@ -22,7 +22,7 @@ use file::{Complaint, File};
 pub(crate) use running::Top;
 pub(crate) use running::{Controlled, OfWorker, Resubmit, Status, Tap};
 pub(crate) use serve::Serve;
-pub(crate) use settings::{RELOADED, Setting, check, doubts, misspelt_variables};
+pub(crate) use settings::{RELOADED, Setting, Source, check, doubts, misspelt_variables};
 use values::{parse_period, parse_seconds, parse_size};
 
 use crate::output::{complain_all, fail, say_all, speak_json};
@@ -110,6 +110,14 @@ pub(crate) struct Demo {
     pub(crate) workers: u16,
 }
 
+/// How much one that talks to a queue takes.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    /// The largest message to take, as `serve` has it; K, M and G stand for KiB, MiB and GiB.
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value = "64M", value_parser = parse_size)]
+    pub(crate) max_message_size: usize,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Request {
     /// The frontend of a queue, or any other ROUTER or REP socket.
@@ -121,6 +129,8 @@ pub(crate) struct Request {
     /// Give up after this many seconds; wait for ever if not given.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_seconds)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
     /// The request, one frame each.
     #[arg(value_name = "FRAME", required = true)]
     pub(crate) frames: Vec<String>,
@@ -134,6 +144,8 @@ pub(crate) struct Worker {
     /// The name to announce, 1 to 255 bytes.
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     pub(crate) identity: String,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
     /// What to answer; the request itself if not given.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reply: Option<String>,
@@ -165,6 +177,8 @@ pub(crate) struct Bench {
     /// How large a request is.
     #[arg(long, value_name = "BYTES", allow_negative_numbers = true, default_value = "32", value_parser = parse_size)]
     pub(crate) size: usize,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
     /// For how many seconds requests are sent.
     #[arg(long, value_name = "S", default_value = "10", allow_negative_numbers = true, value_parser = parse_period)]
     pub(crate) seconds: Duration,
@@ -204,6 +218,8 @@ pub(crate) struct Work {
     /// Kill a process that takes longer than this many seconds, which is a failure; wait for ever if not given.
     #[arg(long, value_name = "S", allow_negative_numbers = true, value_parser = parse_period)]
     pub(crate) timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) limit: Limit,
     /// The program and its arguments, behind `--`. Each frame of a request is a line of its input; its output, without
     /// the end of the last line, is the reply. `BROKER_REQUEST_FROM` is what the client is called.
     #[arg(value_name = "COMMAND", required = true, last = true)]

@@ -8,12 +8,13 @@ use zmtp::{Config, Endpoint, Message, Monitor, MonitorEvent, Req};
 /// For the last reply of a worker to get through, however large it is.
 const LINGER: Duration = Duration::from_secs(30);
 
-/// A REQ socket that announces `identity` and connects to `endpoint`.
-pub(crate) fn req(identity: String, endpoint: &Endpoint) -> Result<Req, String> {
+/// A REQ socket that announces `identity` and connects to `endpoint`. It takes messages of at most so many bytes, and those with
+/// what a queue puts in front.
+pub(crate) fn req(identity: String, endpoint: &Endpoint, most: usize) -> Result<Req, String> {
     let config = Config::default()
         .with_identity(identity)
         .with_linger(LINGER)
-        .with_limits(broker::backend_limits(broker::Config::default().max_message_size));
+        .with_limits(broker::backend_limits(most));
     let req = Req::new(config).map_err(|error| error.to_string())?;
     req.connect(endpoint).map_err(|error| error.to_string())?;
     Ok(req)
@@ -23,10 +24,11 @@ pub(crate) fn req(identity: String, endpoint: &Endpoint) -> Result<Req, String> 
 pub(crate) async fn ask(
     identity: String,
     endpoint: &Endpoint,
+    most: usize,
     request: Message,
     patience: Duration,
 ) -> Result<Message, String> {
-    let mut req = req(identity, endpoint)?;
+    let mut req = req(identity, endpoint, most)?;
     let mut monitor = req.monitor();
     let Ok(reply) = timeout(patience, req.request(request)).await else {
         let seconds = patience.as_secs_f64();

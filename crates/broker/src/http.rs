@@ -6,10 +6,12 @@ mod control;
 mod socket_file;
 mod view;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
@@ -22,15 +24,15 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
 
 pub(crate) use client::Place;
 pub(crate) use control::{Control, Demand, NOT_SENT};
 pub(crate) use socket_file::{SocketFile, bind_owned};
 pub(crate) use view::View;
 
-/// Connections at a time; others wait to be accepted.
+/// Connections at a time. For one more, the one makes room that has asked for nothing for longest.
 const CONNECTIONS: usize = 64;
 
 /// For a request to arrive.
@@ -91,29 +93,63 @@ impl Server {
 
     /// Serves for ever.
     pub(crate) async fn run(self) {
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        while let Ok(place) = places.clone().acquire_owned().await {
-            let accepted = match &self.listener {
-                Listener::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
-                    tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
-                }),
-                Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| {
-                    tokio::spawn(serve(TokioIo::new(stream), self.door.clone(), place));
-                }),
-            };
-            if accepted.is_err() {
-                tokio::time::sleep(PAUSE).await;
+        let mut visits = Visits::default();
+        loop {
+            let door = self.door.clone();
+            match &self.listener {
+                Listener::Tcp(listener) => match listener.accept().await {
+                    Ok((stream, _)) => visits.admit(TokioIo::new(stream), door).await,
+                    Err(_) => sleep(PAUSE).await,
+                },
+                Listener::Unix(listener) => match listener.accept().await {
+                    Ok((stream, _)) => visits.admit(TokioIo::new(stream), door).await,
+                    Err(_) => sleep(PAUSE).await,
+                },
             }
         }
+    }
+}
+
+/// Connections that are served.
+#[derive(Debug, Default)]
+struct Visits {
+    tasks: JoinSet<()>,
+    /// Those that have not asked for anything when they were looked at last, the oldest first.
+    silent: VecDeque<(AbortHandle, Arc<AtomicBool>)>,
+}
+
+impl Visits {
+    /// If there is no room, the one that has been silent longest makes some, or else the first that ends.
+    async fn admit(&mut self, stream: impl Read + Write + Unpin + Send + 'static, door: Arc<Door>) {
+        while self.tasks.try_join_next().is_some() {}
+        self.silent
+            .retain(|(task, has_asked)| !task.is_finished() && !has_asked.load(Ordering::Relaxed));
+        if self.tasks.len() >= CONNECTIONS {
+            if let Some((oldest, _)) = self.silent.pop_front() {
+                oldest.abort();
+            }
+            self.tasks.join_next().await;
+        }
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let task = self.tasks.spawn(serve(stream, door, has_asked.clone()));
+        self.silent.push_back((task, has_asked));
+    }
+}
+
+impl Drop for Visits {
+    /// Who has asked is answered by a server that takes no more.
+    fn drop(&mut self) {
+        self.tasks.detach_all();
     }
 }
 
 async fn serve(
     stream: impl Read + Write + Unpin + 'static,
     door: Arc<Door>,
-    _place: OwnedSemaphorePermit,
+    has_asked: Arc<AtomicBool>,
 ) {
     let service = service_fn(|request| {
+        has_asked.store(true, Ordering::Relaxed);
         let door = door.clone();
         async move { Ok::<_, Infallible>(door.answer(&request).await) }
     });
@@ -200,21 +236,38 @@ fn answer(code: StatusCode, content_type: &'static str, text: impl Into<Bytes>) 
 #[cfg(test)]
 mod tests {
     use broker::Broker;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
     use crate::memory::Memory;
 
-    #[tokio::test(start_paused = true)]
-    async fn who_does_not_read_the_answer_makes_room() {
+    async fn door() -> Door {
         let everywhere = "tcp://127.0.0.1:0".parse::<zmtp::Endpoint>().unwrap();
         let builder = Broker::builder().frontend(everywhere.clone()).backend(everywhere);
         let mut broker = builder.bind().await.unwrap();
         let view = View { broker: broker.handle(), memory: Memory::default() };
-        let door = Door::Public(Vec::new(), view);
-        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        Door::Public(Vec::new(), view)
+    }
+
+    #[tokio::test]
+    async fn of_many_that_ask_for_nothing_the_oldest_make_room() {
+        let mut visits = Visits::default();
+        let mut silent = Vec::new();
+        for _ in 0..=CONNECTIONS {
+            let (visitor, stream) = tokio::io::duplex(64);
+            visits.admit(TokioIo::new(stream), Arc::new(door().await)).await;
+            silent.push(visitor);
+        }
+        assert_eq!(silent[0].read(&mut [0]).await.unwrap(), 0, "the first is closed");
+        silent[1].write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        assert_ne!(silent[1].read(&mut [0]).await.unwrap(), 0, "the second is not");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_read_the_answer_makes_room() {
         let (mut visitor, stream) = tokio::io::duplex(64);
-        let served = tokio::spawn(serve(TokioIo::new(stream), Arc::new(door), place));
+        let served =
+            tokio::spawn(serve(TokioIo::new(stream), Arc::new(door().await), Arc::default()));
         visitor.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let begun = tokio::time::Instant::now();
         served.await.unwrap();

@@ -2,16 +2,18 @@
 
 mod keeping;
 mod leaving;
+mod showing;
 
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use zmtp::proto::SocketType;
-use zmtp::{Endpoint, LeaveReason, Monitor, PeerEvent, PeerId, Router};
+use zmtp::{Endpoint, LeaveReason, Monitor, Peer, PeerEvent, PeerId, Router};
 
 use crate::batch::Batch;
 use crate::builder::{Builder, OnDeadLetter};
@@ -65,6 +67,8 @@ pub struct Broker {
     /// What the backend and the frontend have told and was not looked at.
     pub(crate) events: (Vec<PeerEvent>, Vec<PeerEvent>),
     pub(crate) batch: Batch,
+    /// Who has left in this turn.
+    pub(crate) left: Vec<(Side, Arc<Peer>)>,
     pub(crate) reports: Reports,
     pub(crate) taps: Taps,
     pub(crate) dead_letters: OnDeadLetter,
@@ -155,6 +159,9 @@ impl Broker {
             // Too late or done, what is left is told below.
             let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
             failure = drained.unwrap_or(Ok(())).err();
+            if failure.is_none() && self.journal.is_some() {
+                failure = self.keep_last().await.err();
+            }
             failure = failure.or_else(|| self.stuck.take().map(|stuck| stuck.error.into()));
         }
         let outcome = self.outcome(failure);
@@ -208,6 +215,7 @@ impl Broker {
         }
         self.queue.handle_timeouts();
         self.act()?;
+        self.left.clear();
         let holds = self.queue.holds_requests();
         if holds != self.holds {
             self.holds = holds;
@@ -260,6 +268,7 @@ impl Broker {
                 let had = self.queue.worker_left(worker.id, &reason);
                 let left = PeerChange::left(Side::Backend, &worker, &reason);
                 self.reports.add_change(PeerChange { had, ..left });
+                self.note_left(Side::Backend, worker, &reason);
             }
             _ => {}
         }
@@ -280,6 +289,7 @@ impl Broker {
                 }
                 self.reports.add_change(PeerChange::left(Side::Frontend, &client, &reason));
                 self.queue.client_left(client.id);
+                self.note_left(Side::Frontend, client, &reason);
             }
             _ => {}
         }
@@ -301,7 +311,7 @@ impl Broker {
                     Action::GiveUp(letter) => (self.dead_letters)(&letter),
                     Action::LookAt(client) => self.look_at(client),
                     Action::Report(side, peer, violation, request) => {
-                        if let Some(peer) = self.socket(side).peer(peer) {
+                        if let Some(peer) = self.peer(side, peer) {
                             self.reports.add(&peer, side, violation, request);
                         }
                     }
@@ -334,31 +344,19 @@ impl Broker {
         }
     }
 
+    /// A peer that is connected, or has just left.
     #[cold]
-    fn show_received(&mut self) {
-        let Self { taps, events, .. } = self;
-        for (router, side, events) in
-            [(&self.backend, Side::Backend, &events.0), (&self.frontend, Side::Frontend, &events.1)]
-        {
-            for event in events {
-                if let PeerEvent::Message(peer, message) = event {
-                    taps.show(router, side, *peer, false, message);
-                }
-            }
-        }
+    fn peer(&self, side: Side, id: PeerId) -> Option<Arc<Peer>> {
+        let left = || self.left.iter().find(|(at, peer)| *at == side && peer.id == id);
+        self.socket(side).peer(id).or_else(|| left().map(|(_, peer)| peer.clone()))
     }
 
     #[cold]
-    fn show_sent(&mut self) {
-        let Self { taps, batch, .. } = self;
-        for (router, side, messages) in [
-            (&self.backend, Side::Backend, &batch.requests),
-            (&self.frontend, Side::Frontend, &batch.replies),
-        ] {
-            for (peer, message) in messages {
-                taps.show(router, side, *peer, true, message);
-            }
+    fn note_left(&mut self, side: Side, peer: Arc<Peer>, reason: &LeaveReason) {
+        if Violation::is_cause_of(reason) {
+            self.queue.count_violation(Violation::Protocol);
         }
+        self.left.push((side, peer));
     }
 
     #[cold]

@@ -10,6 +10,12 @@ pub(crate) fn hangup() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }
 
+/// A file that may not be larger is an error where it is written from now on, and no end of the process.
+pub(crate) fn outlive_full_files() -> io::Result<()> {
+    // It stays caught though nobody listens.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// The signals by which a program is asked to end.
 #[derive(Debug)]
 pub(crate) struct Signals {
@@ -17,8 +23,12 @@ pub(crate) struct Signals {
     terminate: Signal,
     hangup: Option<Signal>,
     has_come: bool,
+    /// Until when all that come are one.
     united_until: Option<Instant>,
 }
+
+/// Whoever tells a process and its group to end, as `timeout` does, means one end.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 impl Signals {
     /// From now on the signals no longer kill the process.
@@ -34,7 +44,7 @@ impl Signals {
         Ok(self)
     }
 
-    /// All that come within this time are one: the process before passes on those that it gets, and what goes to a terminal's or
+    /// All that come within this time are one, as those are that come at once: the process before passes on those that it gets, and what goes to a terminal's or
     /// a service's processes comes to this one as well.
     pub(crate) fn unite_for(&mut self, time: Duration) {
         self.united_until = Instant::now().checked_add(time);
@@ -48,8 +58,10 @@ impl Signals {
                 _ = self.terminate.recv() => {}
                 _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => {}
             }
-            let is_united = self.united_until.is_some_and(|until| Instant::now() < until);
+            let now = Instant::now();
+            let is_united = self.united_until.is_some_and(|until| now < until);
             if !std::mem::replace(&mut self.has_come, true) || !is_united {
+                self.united_until = self.united_until.max(Some(now + AT_ONCE));
                 return;
             }
         }

@@ -63,6 +63,8 @@ pub(crate) struct Worker {
     /// Whose request it has, and for how long.
     pub(crate) client: Option<String>,
     pub(crate) since: Option<f64>,
+    /// It gets nothing more once it has answered.
+    pub(crate) held: bool,
     pub(crate) strikes: u32,
 }
 
@@ -138,8 +140,15 @@ impl Worker {
             state: worker.state.as_str().to_owned(),
             client: worker.client.as_deref().map(names::show),
             since: worker.since.map(|time| time.as_secs_f64()),
+            held: worker.held,
             strikes: worker.strikes,
         }
+    }
+
+    /// What it is at, and that it gets nothing more if that cannot be seen by it.
+    pub(crate) fn shown_state(&self) -> String {
+        let held = if self.held && self.state != "quarantined" { ", held" } else { "" };
+        format!("{}{held}", self.state)
     }
 }
 

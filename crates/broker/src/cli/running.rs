@@ -66,7 +66,7 @@ pub(crate) struct Controlled {
 #[derive(Args, Debug)]
 pub(crate) struct OfWorker {
     /// What the worker is called, as `broker status` and the log have it.
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) worker: String,
     #[command(flatten)]
     pub(crate) at: Controlled,
@@ -75,7 +75,7 @@ pub(crate) struct OfWorker {
 #[derive(Args, Debug)]
 pub(crate) struct Tap {
     /// What the client or worker is called, as `broker status` and the log have it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) peer: String,
     #[command(flatten)]
     pub(crate) at: Controlled,

@@ -33,6 +33,8 @@ pub(crate) struct Setting {
     /// As on the command line; none if it is not set.
     pub(crate) values: Vec<String>,
     pub(crate) source: Source,
+    /// Where a file has it otherwise, and as what.
+    pub(crate) beneath: Option<(String, Vec<String>)>,
 }
 
 /// What can be changed while the queue runs.
@@ -248,8 +250,12 @@ pub(super) fn settings(command: &clap::Command, matches: &ArgMatches, file: &Fil
             }
             _ => Source::Default,
         };
-        let values = values.map(|value| value.to_string_lossy().into_owned()).collect();
-        Some(Setting { name, values, source })
+        let values: Vec<_> = values.map(|value| value.to_string_lossy().into_owned()).collect();
+        let beneath =
+            entry.filter(|entry| !matches!(source, Source::File(_)) && entry.values != values);
+        let place = |line| format!("{}:{line}", file.path.display());
+        let beneath = beneath.map(|entry| (place(entry.line), entry.values.clone()));
+        Some(Setting { name, values, source, beneath })
     };
     args.filter_map(setting).collect()
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use tokio::task::{JoinSet, LocalSet};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
-use zmtp::{Endpoint, Message, ReqError};
+use tokio::task::{JoinSet, LocalSet, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
+use zmtp::{Endpoint, Message, Monitor, MonitorEvent, ReqError};
 
 use super::seat::ready;
 use super::worker::Job;
@@ -24,6 +24,9 @@ use crate::client;
 use crate::descriptors;
 use crate::output::{note, say};
 use crate::signals::Signals;
+
+/// After a connection was lost.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Microseconds, to three digits, up to an hour.
 const LONGEST: u64 = 3_600_000_000;
@@ -41,6 +44,8 @@ struct Load {
     unanswered: u64,
     /// Until when there were answers.
     last: Instant,
+    /// Why there was no connection, if there was none last.
+    trouble: Option<String>,
 }
 
 /// What came of it. Times are in microseconds.
@@ -69,12 +74,6 @@ pub(crate) async fn run(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
 async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     descriptors::raise_limit();
-    let mut workers = JoinSet::new();
-    if let Some(backend) = &options.backend {
-        for _ in 0..options.workers {
-            workers.spawn_local(work(backend.clone()));
-        }
-    }
     let start = Instant::now();
     let load = Rc::new(RefCell::new(Load {
         start,
@@ -84,12 +83,20 @@ async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
         times: Histogram::new_with_bounds(1, LONGEST, DIGITS)?,
         unanswered: 0,
         last: start,
+        trouble: None,
     }));
+    let limit = options.limit.max_message_size;
+    let mut workers = JoinSet::new();
+    if let Some(backend) = &options.backend {
+        for _ in 0..options.workers {
+            workers.spawn_local(work(load.clone(), backend.clone(), limit));
+        }
+    }
     let mut clients = JoinSet::new();
     let body = Bytes::from(vec![b'x'; options.size]);
     for _ in 0..options.clients {
         let (load, frontend) = (load.clone(), options.frontend.clone());
-        clients.spawn_local(ask(load, frontend, body.clone(), options.timeout));
+        clients.spawn_local(ask(load, frontend, limit, body.clone(), options.timeout));
     }
     let second = Duration::from_secs(1);
     let mut seconds = interval_at(start + second, second);
@@ -119,8 +126,9 @@ async fn measure(options: Bench) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Answers each request with itself, at once.
-async fn work(backend: Endpoint) -> Result<(), String> {
-    let mut req = client::req(String::new(), &backend)?;
+async fn work(load: Rc<RefCell<Load>>, backend: Endpoint, limit: usize) -> Result<(), String> {
+    let mut req = client::req(String::new(), &backend, limit)?;
+    spawn_local(watch(load, "a worker", req.monitor()));
     let mut next = ready();
     loop {
         let job = match req.request(next).await {
@@ -136,10 +144,15 @@ async fn work(backend: Endpoint) -> Result<(), String> {
 async fn ask(
     load: Rc<RefCell<Load>>,
     frontend: Endpoint,
+    limit: usize,
     body: Bytes,
     patience: Duration,
 ) -> Result<(), String> {
-    let connect = || client::req(String::new(), &frontend);
+    let connect = || {
+        let req = client::req(String::new(), &frontend, limit)?;
+        spawn_local(watch(load.clone(), "a client", req.monitor()));
+        Ok::<_, String>(req)
+    };
     let mut req = connect()?;
     loop {
         let Some(due) = load.borrow_mut().next_due() else { break };
@@ -151,8 +164,12 @@ async fn ask(
         }
         match timeout(left, req.request(Message::from(&body))).await {
             Ok(Ok(_)) => load.borrow_mut().note_reply(due),
-            Ok(Err(ReqError::PeerLost(_))) | Err(_) => {
+            failed @ (Ok(Err(ReqError::PeerLost(_))) | Err(_)) => {
                 load.borrow_mut().unanswered += 1;
+                if let Ok(Err(error)) = failed {
+                    load.borrow_mut().trouble = Some(format!("a client had no reply: {error}"));
+                    sleep(PAUSE).await;
+                }
                 // A reply that comes yet is not to be taken for another one's.
                 req = connect()?;
             }
@@ -161,6 +178,22 @@ async fn ask(
     }
     req.close().await;
     Ok(())
+}
+
+/// Notes why there is no connection.
+async fn watch(load: Rc<RefCell<Load>>, who: &str, mut monitor: Monitor) {
+    while let Some(event) = monitor.recv().await {
+        let trouble = match event {
+            MonitorEvent::ConnectFailed(address, error) => {
+                format!("{who} cannot connect to {address}: {error}")
+            }
+            MonitorEvent::HandshakeFailed(address, reason) => {
+                format!("{who} cannot use {address}: {reason}")
+            }
+            _ => continue,
+        };
+        load.borrow_mut().trouble = Some(trouble);
+    }
 }
 
 impl Load {
@@ -205,6 +238,9 @@ fn tell(options: &Bench, load: &Load) -> Result<ExitCode, Box<dyn Error>> {
         say(serde_json::to_string(&outcome)?);
     } else {
         show(&outcome);
+    }
+    if let Some(trouble) = load.trouble.as_ref().filter(|_| outcome.unanswered > 0) {
+        note(trouble);
     }
     let all_answered = outcome.answered > 0 && outcome.unanswered == 0;
     Ok(if all_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })

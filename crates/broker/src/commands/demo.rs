@@ -16,6 +16,9 @@ use crate::client;
 use crate::output::{line, note, say};
 use crate::signals::Signals;
 
+/// What is said here is a few words.
+const LARGEST: usize = 1024;
+
 pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
     let start = Instant::now();
@@ -58,7 +61,7 @@ pub(crate) async fn run(options: &Demo) -> Result<ExitCode, Box<dyn Error>> {
 
 /// Asks for one to three seconds of work.
 async fn client(name: String, frontend: Endpoint) -> Result<(), String> {
-    let mut req = client::req(name.clone(), &frontend)?;
+    let mut req = client::req(name.clone(), &frontend, LARGEST)?;
     let request = Message::from(fastrand::u8(1..=3).to_string());
     let reply = req.request(request).await.map_err(|error| error.to_string())?;
     say(format_args!("{name:>11}: REP {:>2}", line(reply.part(0).unwrap_or_default())));
@@ -68,7 +71,7 @@ async fn client(name: String, frontend: Endpoint) -> Result<(), String> {
 
 /// Sleeps for as many seconds as it is asked for, again and again.
 async fn worker(name: String, backend: Endpoint) -> Result<(), String> {
-    let mut req = client::req(name.clone(), &backend)?;
+    let mut req = client::req(name.clone(), &backend, LARGEST)?;
     let mut next = ready();
     loop {
         let job = match req.request(next).await {

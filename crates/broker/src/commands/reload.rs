@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use broker::{Handle, Policy};
 use tokio::signal::unix::Signal;
 
-use crate::cli::{self, Command, RELOADED, Setting};
+use crate::cli::{self, Command, RELOADED, Setting, Source};
 use crate::output::{note, warn};
 
 /// An upgrade follows none of them where there was one before.
@@ -49,6 +49,10 @@ impl Current {
             ..wanted
         };
         let is_followed = |setting: &Setting| RELOADED.contains(&&*setting.name);
+        for setting in settings.iter_mut() {
+            let new = new.iter().find(|new| new.name == setting.name);
+            setting.beneath = new.and_then(|new| new.beneath.clone());
+        }
         settings.retain(|setting| !is_followed(setting));
         settings.extend(new.into_iter().filter(is_followed));
         (policy.clone(), lines)
@@ -76,6 +80,16 @@ pub(super) async fn at_each(mut signal: Signal, broker: Handle, current: Current
 fn changes(old: &[Setting], new: &[Setting]) -> Vec<String> {
     let changed = new.iter().filter_map(|new| {
         let old = old.iter().find(|old| old.name == new.name)?;
+        if let (true, Some((place, values))) = (old.beneath != new.beneath, &new.beneath) {
+            let source = match &new.source {
+                Source::CommandLine => "the command line".to_owned(),
+                other => other.to_string(),
+            };
+            let (name, is, other) = (&new.name, text(&new.values), text(values));
+            return Some(format!(
+                "{name} is {is} by {source}, which comes before {place}, where it is {other}"
+            ));
+        }
         (old.values != new.values).then(|| {
             let (name, was, is) = (&new.name, text(&old.values), text(&new.values));
             if RELOADED.contains(&&**name) {

@@ -12,12 +12,12 @@ use crate::output::{line, say};
 use crate::signals::Signals;
 
 pub(crate) async fn run(options: Request) -> Result<ExitCode, Box<dyn Error>> {
-    let Request { connect, identity, timeout, frames } = options;
+    let Request { connect, identity, timeout, limit, frames } = options;
     let mut signals = Signals::catch()?;
     let request = Message::copy_from(&frames);
     let patience = timeout.unwrap_or(Duration::MAX);
     let reply = tokio::select! {
-        reply = client::ask(identity, &connect, request, patience) => reply?,
+        reply = client::ask(identity, &connect, limit.max_message_size, request, patience) => reply?,
         () = signals.next() => return Err("interrupted before there was a reply".into()),
     };
     match reply.parts().next().map(std::str::from_utf8) {

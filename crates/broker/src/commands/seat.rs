@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use zmtp::{Endpoint, Message, Monitor, MonitorEvent, Req, ReqError};
 
 use super::worker::Job;
+use crate::cli::Limit;
 use crate::client;
 use crate::output::note;
 
@@ -30,9 +31,14 @@ pub(super) struct Seat {
 
 impl Seat {
     /// Connects, and says what comes of it under this name or else as `role`.
-    pub(super) fn take(identity: String, role: &str, endpoint: &Endpoint) -> Result<Self, String> {
+    pub(super) fn take(
+        identity: String,
+        role: &str,
+        endpoint: &Endpoint,
+        limit: Limit,
+    ) -> Result<Self, String> {
         let name = if identity.is_empty() { role.to_owned() } else { identity.clone() };
-        let req = client::req(identity, endpoint)?;
+        let req = client::req(identity, endpoint, limit.max_message_size)?;
         let telling = tokio::spawn(tell_of_connection(name.clone(), req.monitor()));
         Ok(Self { req, name, next: None, replied: false, stops: false, telling })
     }

@@ -31,6 +31,7 @@ pub(crate) async fn run(
     let mut signals = Signals::catch()?;
     // The options have just been read.
     let _early = signals::hangup()?;
+    signals::outlive_full_files()?;
     successor::remember_program();
     let mut memory = Memory::default();
     log::start(options.log, options.log_level, memory.faults.clone());

@@ -80,7 +80,9 @@ fn show(report: &Report) -> String {
         };
         line(
             "",
-            format!("{:<20} {:<12} {request}", worker.name, worker.state).trim_end().to_owned(),
+            format!("{:<20} {:<12} {request}", worker.name, worker.shown_state())
+                .trim_end()
+                .to_owned(),
         );
     }
     text

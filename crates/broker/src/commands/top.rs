@@ -194,7 +194,7 @@ impl Screen {
                 "quarantined" => Color::Red,
                 _ => Color::Yellow,
             };
-            let state = Span::styled(worker.state.clone(), Style::new().fg(colour));
+            let state = Span::styled(worker.shown_state(), Style::new().fg(colour));
             let name = Span::from(worker.name.clone());
             Row::new([name, state, Span::from(client), Span::from(since)])
         });

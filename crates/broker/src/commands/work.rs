@@ -87,7 +87,7 @@ pub(crate) async fn run(options: Work) -> Result<ExitCode, Box<dyn Error>> {
 async fn work(options: Arc<Work>, name: String, mut stop: Receiver<bool>) -> Result<(), String> {
     let mut pause = FIRST_PAUSE;
     loop {
-        let mut seat = Seat::take(name.clone(), "worker", &options.connect)?;
+        let mut seat = Seat::take(name.clone(), "worker", &options.connect, options.limit)?;
         let (job, failure) = loop {
             let Some(job) = seat.next_job(is_to_stop(&mut stop)).await? else {
                 return seat.leave().await;

@@ -16,7 +16,7 @@ use crate::signals::Signals;
 
 pub(crate) async fn run(options: Worker) -> Result<ExitCode, Box<dyn Error>> {
     let mut signals = Signals::catch()?;
-    let mut seat = Seat::take(options.identity, "worker", &options.connect)?;
+    let mut seat = Seat::take(options.identity, "worker", &options.connect, options.limit)?;
     let mut answers = 0;
     while let Some(job) = seat.next_job(signals.next()).await? {
         say(job.log(seat.name()));

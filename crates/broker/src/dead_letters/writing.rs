@@ -1,9 +1,9 @@
 //! [`Letters`]: the file as the queue writes it.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -12,6 +12,8 @@ use broker::DeadLetter;
 use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::oneshot;
+
+use crate::output::{note, warn};
 
 use super::{Attempt, Found, Frame, Letter, Line, read, timestamp, trouble};
 
@@ -34,19 +36,36 @@ pub(crate) struct Kept {
 
 impl Letters {
     /// Goes on with a file, or makes one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written, or holds something else.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(Arc::new(Mutex::new(Writer::open(path)?))))
+        let writer = Writer::open(path)?;
+        let Found { letters, mut bad_lines } = read(path)?;
+        if writer.opened.torn {
+            // That was cut off.
+            bad_lines.pop();
+        }
+        if !bad_lines.is_empty() {
+            let what = trouble(path, format!("lines that are none: {bad_lines:?}"));
+            if letters.is_empty() {
+                return Err(trouble(path, "it holds something else; give a file of its own"));
+            }
+            warn(what);
+        }
+        Ok(Self(Arc::new(Mutex::new(writer))))
     }
 
     /// Another queue may write there from now on.
     pub(crate) fn unlock(&self) {
         // A file that is gone is not locked.
-        let _ = self.writer().file.unlock();
+        let _ = self.writer().opened.file.unlock();
     }
 
     /// No other queue may, for it does not go on.
     pub(crate) fn lock_again(&self) {
-        let _ = self.writer().file.try_lock();
+        let _ = self.writer().opened.file.try_lock();
     }
 
     pub(crate) fn add(&self, letter: &DeadLetter) -> Kept {
@@ -92,18 +111,25 @@ impl Letters {
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
-    file: File,
-    last: u64,
-    /// The last line was not written whole.
-    torn: bool,
+    opened: Opened,
     /// Lines for which there was no room.
     unwritten: VecDeque<Vec<u8>>,
     /// Letters that are sent again, by the names of their clients.
     sent: HashMap<Bytes, (Letter, oneshot::Sender<String>)>,
 }
 
-impl Writer {
-    /// Goes on with a file, or makes one, and keeps others from writing there.
+/// A file as it was found.
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    /// The number of the last letter.
+    last: u64,
+    /// The last line was not written whole.
+    torn: bool,
+}
+
+impl Opened {
+    /// Opens a file, or makes one, and keeps others from writing there.
     fn open(path: &Path) -> io::Result<Self> {
         let opened = OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path);
         let mut file = opened.map_err(|error| {
@@ -128,8 +154,25 @@ impl Writer {
         }
         let last = last_number(&file).map_err(wrong)?;
         let torn = is_torn(&mut file).map_err(wrong)?;
+        Ok(Self { file, last, torn })
+    }
+
+    /// Whether the file is no longer at its path.
+    fn is_gone_from(&self, path: &Path) -> bool {
+        let place = |found: Metadata| (found.dev(), found.ino());
+        match (self.file.metadata(), std::fs::metadata(path)) {
+            (Ok(ours), Ok(there)) => place(ours) != place(there),
+            (Ok(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
+            (Err(_), _) => false,
+        }
+    }
+}
+
+impl Writer {
+    /// Goes on with a file, or makes one.
+    fn open(path: &Path) -> io::Result<Self> {
         let (unwritten, sent) = Default::default();
-        Ok(Self { path: path.to_owned(), file, last, torn, unwritten, sent })
+        Ok(Self { path: path.to_owned(), opened: Opened::open(path)?, unwritten, sent })
     }
 
     fn add(&mut self, letter: &DeadLetter) -> Kept {
@@ -149,9 +192,9 @@ impl Writer {
             before.attempts.extend(attempts);
             Letter { at, reason, resubmitted: None, ..before }
         } else {
-            self.last += 1;
+            self.opened.last += 1;
             Letter {
-                number: self.last,
+                number: self.opened.last,
                 at,
                 client: Frame::new(&letter.client),
                 reason,
@@ -179,8 +222,11 @@ impl Writer {
 
     fn flush(&mut self) -> io::Result<usize> {
         let mut count = 0;
+        if !self.unwritten.is_empty() {
+            self.follow_path()?;
+        }
         while let Some(text) = self.unwritten.front() {
-            let text = if self.torn { [b"\n", &text[..]].concat() } else { text.clone() };
+            let text = if self.opened.torn { [b"\n", &text[..]].concat() } else { text.clone() };
             self.append(&text).map_err(|error| trouble(&self.path, error))?;
             self.unwritten.pop_front();
             count += 1;
@@ -189,12 +235,25 @@ impl Writer {
     }
 
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        let before = self.file.metadata()?.len();
-        self.file.write_all(text).inspect_err(|_| {
+        let Opened { file, torn, .. } = &mut self.opened;
+        let before = file.metadata()?.len();
+        file.write_all(text).inspect_err(|_| {
             // What there was room for is no line.
-            self.torn |= self.file.set_len(before).is_err();
+            *torn |= file.set_len(before).is_err();
         })?;
-        self.torn = false;
+        *torn = false;
+        Ok(())
+    }
+
+    /// Whoever has moved the file away, or removed it, finds what follows in a new one.
+    fn follow_path(&mut self) -> io::Result<()> {
+        if self.opened.is_gone_from(&self.path) {
+            let opened = Opened::open(&self.path)?;
+            let last = opened.last.max(self.opened.last);
+            self.opened = Opened { last, ..opened };
+            let path = self.path.display();
+            note(format_args!("{path} was moved away, and dead letters go on in a new one"));
+        }
         Ok(())
     }
 }
@@ -217,10 +276,19 @@ fn last_number(file: &File) -> io::Result<u64> {
     }
     let mut last = 0;
     for line in BufReader::new(file).split(b'\n') {
-        let number = serde_json::from_slice::<Number>(&line?).ok().and_then(|line| line.letter);
+        let line = line?;
+        let number = serde_json::from_slice::<Number>(&line)
+            .map_or_else(|_| begun(&line), |line| line.letter);
         last = last.max(number.unwrap_or(0));
     }
     Ok(last)
+}
+
+/// The number of a letter of which the rest was cut off.
+fn begun(line: &[u8]) -> Option<u64> {
+    let rest = line.strip_prefix(br#"{"letter":"#)?;
+    let digits: Vec<_> = rest.iter().copied().take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -233,10 +301,11 @@ mod tests {
         let path = directory.path().join("letters");
         let letter =
             r#"{"letter":7,"at":"","client":"C","reason":"","attempts":[],"request":["x"]}"#;
-        std::fs::write(&path, format!("{letter}\n{}", &letter[..20])).unwrap();
+        let cut_off = &letter.replace('7', "8")[..20];
+        std::fs::write(&path, format!("{letter}\n{cut_off}")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(MODE)).unwrap();
         let mut writer = Writer::open(&path).unwrap();
-        assert_eq!(writer.last, 7);
+        assert_eq!(writer.opened.last, 8);
         writer.write(&Line::Resubmitted { resubmitted: 7, at: String::new() }).unwrap();
         let found = read(&path).unwrap();
         assert!(found.letters[&7].resubmitted.is_some());

@@ -21,6 +21,9 @@ use crate::output::{excerpt, line, note, warn};
 
 pub(super) const COMMANDS: &str = "; so are /pause, /resume, /drain, /upgrade, /quarantine, /release and /resubmit for POST, and /tap";
 
+/// Of a reply to a letter that is sent again: what a queue can have at most.
+const LARGEST: usize = 1 << 30;
+
 /// How a line begins that says why a dead letter has not been sent again.
 pub(crate) const NOT_SENT: &str = "dead letter ";
 
@@ -95,7 +98,10 @@ impl Control {
     }
 
     async fn quarantine(&self, uri: &Uri) -> Result<Answer, Ended> {
-        let Some((shown, name)) = named(uri, "worker") else { return Ok(unnamed("worker")) };
+        let (shown, name) = match named(uri, "worker") {
+            Ok(named) => named,
+            Err(text) => return Ok(plain(StatusCode::BAD_REQUEST, text)),
+        };
         Ok(match self.broker.quarantine(name).await? {
             0 => no_worker(&shown),
             _ => done(format!("worker {shown} gets nothing more until it is released")),
@@ -103,7 +109,10 @@ impl Control {
     }
 
     async fn release(&self, uri: &Uri) -> Result<Answer, Ended> {
-        let Some((shown, name)) = named(uri, "worker") else { return Ok(unnamed("worker")) };
+        let (shown, name) = match named(uri, "worker") {
+            Ok(named) => named,
+            Err(text) => return Ok(plain(StatusCode::BAD_REQUEST, text)),
+        };
         Ok(match self.broker.release(name).await? {
             0 => no_worker(&shown),
             _ => done(format!("worker {shown} is in quarantine no more")),
@@ -111,7 +120,10 @@ impl Control {
     }
 
     async fn tap(&self, uri: &Uri) -> Result<Answer, Ended> {
-        let Some((shown, name)) = named(uri, "peer") else { return Ok(unnamed("peer")) };
+        let (shown, name) = match named(uri, "peer") {
+            Ok(named) => named,
+            Err(text) => return Ok(plain(StatusCode::BAD_REQUEST, text)),
+        };
         let tap = self.broker.tap(name.clone()).await?;
         note(format_args!("messages of {shown} are shown"));
         let nobody = (!self.broker.knows(name).await?).then(|| {
@@ -187,7 +199,7 @@ async fn send_again(
         // That is known before an error reply arrives.
         biased;
         Ok(reason) = &mut given_up => Err(format!("given up again: {reason}")),
-        reply = ask(name.clone(), frontend, Message::copy_from(&frames), patience) => reply,
+        reply = ask(name.clone(), frontend, LARGEST, Message::copy_from(&frames), patience) => reply,
     };
     letters.forget(&name);
     let reply = reply?;
@@ -200,14 +212,14 @@ async fn send_again(
 }
 
 /// Peers are asked for by what is shown of them.
-fn named(uri: &Uri, what: &str) -> Option<(String, Bytes)> {
-    let shown = parameter(uri, what)?.into_owned();
-    let name = names::parse(&shown).filter(|name| !name.is_empty())?;
-    Some((shown, name))
-}
-
-fn unnamed(what: &str) -> Answer {
-    plain(StatusCode::BAD_REQUEST, format!("?{what}= is to be the name of one, as the log has it"))
+fn named(uri: &Uri, what: &str) -> Result<(String, Bytes), String> {
+    let shown = parameter(uri, what).unwrap_or_default().into_owned();
+    if let Some(name) = names::parse(&shown).filter(|name| !name.is_empty()) {
+        return Ok((shown, name));
+    }
+    Err(format!(
+        "{shown:?} is not what a {what} is called; give the name as the log has it, with \\\\ for a backslash"
+    ))
 }
 
 fn drains() -> Answer {

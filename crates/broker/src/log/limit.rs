@@ -21,7 +21,7 @@ const PER_SECOND: u64 = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Fault(Violation),
-    LeftBusy(LeaveReason),
+    Left(LeaveReason),
     NoHandshake(String),
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(violation) => violation.fmt(f),
-            Self::LeftBusy(reason) => reason.fmt(f),
+            Self::Left(reason) => reason.fmt(f),
             Self::NoHandshake(reason) => f.write_str(reason),
         }
     }

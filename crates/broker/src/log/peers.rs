@@ -4,10 +4,10 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use broker::{PeerChange, Report, Side};
+use broker::{PeerChange, Report, Side, Violation};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
-use zmtp::{Monitor, MonitorEvent};
+use zmtp::{LeaveReason, Monitor, MonitorEvent, ProtocolError};
 
 use super::limit::{Limit, Untold, What, When, Who};
 use crate::connections::{Connections, Fate, Shared};
@@ -44,7 +44,8 @@ impl Peers {
         }
     }
 
-    /// Says who has come and gone. A worker that leaves with a request is worth a warning.
+    /// Says who has come and gone. A worker that leaves with a request, or gives no sign of life, is worth a warning, and so is
+    /// whoever is disconnected for what it has sent.
     pub(crate) fn tell_of_change(&self, change: PeerChange<'_>) {
         let PeerChange { side, peer, left, had, .. } = change;
         let address = &*peer.address;
@@ -53,8 +54,11 @@ impl Peers {
             return tracing::debug!(%side, %identity, %address, "{change}");
         };
         let who = Who { side, name: &peer.routing_id, address };
-        let what = || What::LeftBusy(reason.clone());
-        if had.is_some() && self.may_tell(who, &what(), || change.to_string()) {
+        let what = || What::Left(reason.clone());
+        let is_lost = *reason == LeaveReason::Protocol(ProtocolError::HeartbeatTimeout);
+        let matters =
+            had.is_some() || Violation::is_cause_of(reason) || (is_lost && side == Side::Backend);
+        if matters && self.may_tell(who, &what(), || change.to_string()) {
             tracing::warn!(%side, %identity, %address, %reason, request = had, "{change}");
         } else {
             tracing::debug!(%side, %identity, %address, %reason, "{change}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zmtp::{Message, PeerId};
+use zmtp::{LeaveReason, Message, PeerId, ProtocolError};
 
 use super::request::DeadLetter;
 
@@ -73,11 +73,13 @@ pub enum Violation {
     Replaced,
     /// A client asks what a worker says when it is ready. It is served.
     ReadyAsRequest,
+    /// A peer has sent what ZMTP does not allow, or more than a limit. Its connection is not kept.
+    Protocol,
 }
 
 impl Violation {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NoDelimiter,
         Self::DuplicateReady,
         Self::ReadyWhileBusy,
@@ -90,7 +92,18 @@ impl Violation {
         Self::NotReady,
         Self::Replaced,
         Self::ReadyAsRequest,
+        Self::Protocol,
     ];
+
+    /// Whether a peer was disconnected for what it has sent.
+    #[must_use]
+    pub fn is_cause_of(reason: &LeaveReason) -> bool {
+        use ProtocolError::{HeartbeatTimeout, TruncatedAtEof};
+        match reason {
+            LeaveReason::Protocol(error) => !matches!(error, HeartbeatTimeout | TruncatedAtEof),
+            _ => false,
+        }
+    }
 
     /// In a word, for programs.
     #[must_use]
@@ -108,6 +121,7 @@ impl Violation {
             Self::NotReady => "not_ready",
             Self::Replaced => "replaced",
             Self::ReadyAsRequest => "ready_as_request",
+            Self::Protocol => "protocol",
         }
     }
 }
@@ -142,6 +156,7 @@ impl fmt::Display for Violation {
             Self::ReadyAsRequest => {
                 "asks READY, which is a request like any other here (a worker has to connect to the backend)"
             }
+            Self::Protocol => "disconnected, because it has sent what may not be sent",
         })
     }
 }

@@ -74,6 +74,8 @@ pub struct WorkerStatus {
     pub client: Option<Bytes>,
     /// How long it has had that, if times are [kept](Queue::keep_times).
     pub since: Option<Duration>,
+    /// It gets nothing more once it has answered what it has: an operator or its faults want it so.
+    pub held: bool,
     /// Messages it should not have sent.
     pub strikes: u32,
 }

@@ -1,12 +1,16 @@
 //! A broker that leaves all to another one.
 
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
-use super::{BATCH, Broker, Outcome};
+use super::{BATCH, Broker, Failure, Outcome};
 use crate::handover::Handover;
+
+/// For requests that follow the last replies.
+const LAST: Duration = Duration::from_millis(200);
 
 impl Broker {
     /// Leaves all to who asked for it. The journal is nobody's from then on.
@@ -32,6 +36,17 @@ impl Broker {
         // Who has asked may be gone, and all is closed.
         let _ = heir.send(handover);
         outcome
+    }
+
+    /// Whoever has its reply asks again. What it asks is kept for the next broker.
+    pub(super) async fn keep_last(&mut self) -> Result<(), Failure> {
+        if let Ok(Err(failure)) = timeout(LAST, self.carry(|_| false)).await {
+            return Err(failure);
+        }
+        while self.stuck.is_none() && self.receive_last() {
+            self.take_turn()?;
+        }
+        Ok(())
     }
 
     /// Takes what there is. Says whether there is anything.

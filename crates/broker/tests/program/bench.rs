@@ -44,6 +44,22 @@ fn what_is_due_and_cannot_be_sent_in_time_is_not_answered() {
 }
 
 #[test]
+fn why_nobody_answers_is_said() {
+    let place = Place::new();
+    let (_queue, [frontend, _]) = Program::serve_at(&place, &[]);
+    for args in [
+        ["--frontend", "ipc://nobody", "--backend", "ipc://elsewhere"],
+        ["--frontend", &frontend, "--backend", "ipc://nobody"],
+    ] {
+        let times = ["bench", "--seconds", "0.2", "--timeout", "0.5", "--clients", "1"];
+        let output = run(place.directory(), &[&times[..], &args].concat());
+        let said = text(&output.stderr).trim_end();
+        let why = "cannot connect to ipc://";
+        assert!(!output.status.success() && said.lines().last().unwrap().contains(why), "{said}");
+    }
+}
+
+#[test]
 fn clients_that_ask_as_fast_as_they_can_are_shown_in_words() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);

@@ -223,6 +223,30 @@ fn socket_files_have_the_permissions_that_are_asked_for() {
 }
 
 #[test]
+fn a_hangup_says_what_comes_before_that_which_has_changed_in_the_file() {
+    let directory = directory();
+    write(directory.path(), "lease = 9\nmax-attempts = 4\n");
+    let args = [&["serve"], &ANYWHERE[..], &["--config", "broker.toml", "--max-attempts", "3"]];
+    let environment = [("BROKER_LEASE", "7")];
+    let program = Program::start_with(directory.path(), &args.concat(), &environment);
+    program.endpoints();
+    write(directory.path(), "lease = 10\nmax-attempts = 5\n");
+    program.signal(Signal::HUP);
+    let mut said = [program.error(), program.error()];
+    said.sort();
+    let before = "which comes before broker.toml:";
+    assert_eq!(
+        said,
+        [
+            format!("INFO  lease is 7 by BROKER_LEASE, {before}1, where it is 10"),
+            format!("INFO  max-attempts is 3 by the command line, {before}2, where it is 5"),
+        ]
+    );
+    program.signal(Signal::HUP);
+    assert_eq!(program.error(), "INFO  no option has changed");
+}
+
+#[test]
 fn a_hangup_changes_what_can_change_and_says_what_cannot() {
     let directory = directory();
     write(directory.path(), "max-worker-kills = 5\n");

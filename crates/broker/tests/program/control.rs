@@ -98,6 +98,8 @@ fn a_worker_in_quarantine_answers_what_it_has_and_gets_nothing_more_until_it_is_
     let job = worker.recv_multipart(0).unwrap();
     let said = tell(&place, &["quarantine", "W"]);
     assert_eq!(said, "worker W gets nothing more until it is released");
+    let shown = tell(&place, &["status", "--control", "broker.control"]);
+    assert!(shown.contains(" busy, held "), "{shown}");
     worker.send_multipart(job, 0).unwrap();
     assert_eq!(first.recv_bytes(0).unwrap(), b"one");
     wait_for(&place, |status| status["workers"][0]["state"] == "quarantined");
@@ -111,10 +113,16 @@ fn a_worker_in_quarantine_answers_what_it_has_and_gets_nothing_more_until_it_is_
     wait_for(&place, |status| status["workers"][0]["state"] == "quarantined");
     let said = refused(&place, &["quarantine", "X"]);
     assert_eq!(said, "broker: no worker is called X; `broker status` lists all");
-    for nameless in [&["quarantine", ""][..], &["release", ""], &["tap", "--peer", ""]] {
+    for (nameless, what) in [
+        (&["quarantine", ""][..], r#""" is not what a worker is called"#),
+        (&["release", r"odd\"], r#""odd\\" is not what a worker is called"#),
+        (&["tap", "--peer", ""], r#""" is not what a peer is called"#),
+    ] {
         let said = refused(&place, nameless);
-        assert!(said.ends_with("is to be the name of one, as the log has it"), "{said}");
+        assert!(said.starts_with(&format!("broker: {what}; give the name")), "{said}");
     }
+    let said = refused(&place, &["quarantine", "-odd"]);
+    assert!(said.starts_with("broker: no worker is called -odd"), "{said}");
 }
 
 #[test]

@@ -193,6 +193,48 @@ fn a_flood_of_faults_of_one_peer_is_a_line_and_hides_no_other() {
 }
 
 #[test]
+fn faults_of_who_leaves_at_once_are_told_of() {
+    let place = Place::new();
+    let (program, [frontend, _]) = Program::serve_at(&place, &["--http", "127.0.0.1:0"]);
+    let dealer = b"\x04\x2A\x05READY\x0BSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\x01";
+    for (name, message, told) in [
+        ("X", &b"\x00\x04oops"[..], "dropped a message without an empty frame"),
+        ("Y", b"\x78\x00", "has left: reserved bits in frame flags 0x78"),
+    ] {
+        let path = frontend.strip_prefix("ipc://").unwrap();
+        let mut peer = UnixStream::connect(path).unwrap();
+        peer.write_all(&[&interop::GREETING[..], dealer, name.as_bytes(), message].concat())
+            .unwrap();
+        drop(peer);
+        let line = program.error();
+        assert!(
+            line.contains(&format!("WARN  client {name} at ")) && line.contains(told),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn what_exceeds_a_limit_is_told_of_and_counted() {
+    let place = Place::new();
+    let args = ["--http", "127.0.0.1:0", "--max-message-size", "1K"];
+    let args = [&["serve"], &ANYWHERE[..], &args].concat();
+    let program = Program::start(place.directory(), &args);
+    let told = program.endpoints();
+    let context = zmq::Context::new();
+    let client = socket(&context, zmq::REQ, "LARGE");
+    client.connect(&told[0]).unwrap();
+    client.send(&[b'x'; 5000][..], 0).unwrap();
+    let line = program.error();
+    assert!(
+        line.contains("WARN  client LARGE at ") && line.contains("exceeds the limit of"),
+        "{line}"
+    );
+    let (_, metrics) = crate::http::get(told[2].strip_prefix("http://").unwrap(), "/metrics");
+    assert!(metrics.contains("broker_violations_total{kind=\"protocol\"} 1"), "{metrics}");
+}
+
+#[test]
 fn of_a_flood_of_faults_of_many_ten_are_told_and_a_second_later_how_many_were_left_out() {
     let place = Place::new();
     let (program, [frontend, _]) = Program::serve_at(&place, &[]);

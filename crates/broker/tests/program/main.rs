@@ -163,7 +163,7 @@ fn a_second_signal_ends_serve_at_once() {
     worker.line();
     program.signal(Signal::TERM);
     program.error();
-    program.signal(Signal::INT);
+    program.signal_again(Signal::INT);
     assert_eq!(program.wait().code(), Some(1));
 }
 

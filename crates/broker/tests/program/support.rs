@@ -95,6 +95,12 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// One that is not taken for part of the one before, which came just now.
+    pub(crate) fn signal_again(&self, signal: Signal) {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        self.signal(signal);
+    }
+
     /// As a terminal does to all that run in it.
     pub(crate) fn signal_group(&self, signal: Signal) {
         kill_process_group(Pid::from_child(&self.child), signal).unwrap();

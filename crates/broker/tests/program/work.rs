@@ -87,6 +87,27 @@ fn what_is_written_may_be_large_and_need_not_be_read() {
 }
 
 #[test]
+fn what_may_be_larger_for_the_queue_may_be_larger_for_who_talks_to_it() {
+    let place = Place::new();
+    let (_queue, [frontend, backend]) = Program::serve_at(&place, &["--max-message-size", "32K"]);
+    let ask = |options: &[&str]| {
+        let ask = ["request", "--connect", &frontend, "--timeout", "0.5", "x"];
+        run(place.directory(), &[&ask[..], options].concat())
+    };
+    let script = "head -c 20000 /dev/zero | tr '\\0' x";
+    {
+        let options = ["--max-message-size", "4K", "--on-failure", "error", "--error-reply", "no"];
+        let work = work(&place, &backend, &options, script);
+        assert_eq!(text(&ask(&[]).stdout), "no\n");
+        assert!(work.error().contains("wrote more than the 4096 bytes that a reply may have"));
+    }
+    let _work = work(&place, &backend, &["--max-message-size", "32K"], script);
+    assert_eq!(ask(&["--max-message-size", "32K"]).stdout.len(), 20_001);
+    let output = ask(&["--max-message-size", "4K"]);
+    assert!(!output.status.success(), "{output:?}");
+}
+
+#[test]
 fn several_work_at_a_time_each_under_a_name_of_its_own() {
     let place = Place::new();
     let (_queue, [frontend, backend]) = Program::serve_at(&place, &[]);
@@ -174,6 +195,8 @@ fn a_signal_to_all_in_a_terminal_lets_it_finish() {
     client.connect(&frontend).unwrap();
     client.send("x", 0).unwrap();
     await_file(&place, "begun");
+    // As `timeout` does: to the process, and to all in its group.
+    work.signal(Signal::INT);
     work.signal_group(Signal::INT);
     assert!(work.error().starts_with("broker: stopping once the requests at hand are answered"));
     std::fs::write(place.directory().join("end"), "").unwrap();

@@ -74,7 +74,7 @@ pub(super) async fn answer(options: &Work, job: &Job) -> Result<Message, Failure
         input.extend_from_slice(frame);
         input.extend((!options.raw).then_some(b'\n'));
     }
-    let exchange = exchange(child, input);
+    let exchange = exchange(child, input, options.limit.max_message_size);
     let mut output = match options.timeout {
         None => exchange.await?,
         // What is dropped here is killed.
@@ -92,9 +92,8 @@ fn variable(name: &[u8]) -> Vec<u8> {
 }
 
 /// Writes the request and reads the reply, both at once, and waits for the end of the process.
-async fn exchange(mut child: Child, input: Vec<u8>) -> Result<Vec<u8>, Failure> {
+async fn exchange(mut child: Child, input: Vec<u8>, most: usize) -> Result<Vec<u8>, Failure> {
     let group = Group::of(&child);
-    let most = broker::Config::default().max_message_size;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     let write = async {
         if let Some(mut stdin) = stdin {

@@ -161,7 +161,7 @@ function show(status) {
   write("workers-note", idle > 1 ? "the first has the next turn" : "");
   document.title = status.waiting.requests ? `broker: ${count(status.waiting.requests)} waiting` : "broker";
   rows("worker-rows", status.workers, "none is connected to the backend", (worker) => [
-    element("td", worker.name), element("td", worker.state, worker.state), element("td", worker.client ?? ""),
+    element("td", worker.name), element("td", worker.held && worker.state !== "quarantined" ? `${worker.state}, held` : worker.state, worker.state), element("td", worker.client ?? ""),
     element("td", worker.since === null ? "" : time(worker.since), "number"),
     element("td", worker.strikes || "", "number"),
   ]);

@@ -64,6 +64,7 @@ impl Worker {
             state,
             client: request.map(|request| Bytes::copy_from_slice(request.client_name())),
             since: now.and_then(age),
+            held: self.held || self.strikes >= max_strikes,
             strikes: self.strikes,
         }
     }
