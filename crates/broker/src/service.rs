@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 use zmtp::proto::SocketType;
 use zmtp::{Endpoint, LeaveReason, Monitor, Peer, PeerEvent, PeerId, Router};
 
@@ -145,28 +144,16 @@ impl Broker {
         if let Err(failure) = self.take_journal() {
             return self.outcome(Some(failure));
         }
-        let mut failure = tokio::select! {
+        let failure = tokio::select! {
             biased;
             () = shutdown => None,
             result = self.carry(|_| false) => result.err(),
         };
-        if let (None, Some(heir)) = (&failure, self.heir.take()) {
-            return self.hand_over(heir).await;
+        // What is rare is out of the way of what is done for each request.
+        match (&failure, self.heir.take()) {
+            (None, Some(heir)) => Box::pin(self.hand_over(heir)).await,
+            _ => Box::pin(self.end(failure)).await,
         }
-        if failure.is_none() {
-            self.queue.drain();
-            let drain = self.drain;
-            // Too late or done, what is left is told below.
-            let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
-            failure = drained.unwrap_or(Ok(())).err();
-            if failure.is_none() && self.journal.is_some() {
-                failure = self.keep_last().await.err();
-            }
-            failure = failure.or_else(|| self.stuck.take().map(|stuck| stuck.error.into()));
-        }
-        let outcome = self.outcome(failure);
-        tokio::join!(self.frontend.close(), self.backend.close());
-        outcome
     }
 
     fn outcome(&self, failure: Option<Failure>) -> Outcome {
@@ -183,21 +170,23 @@ impl Broker {
         let mut timer = Timer::default();
         // Of those that were taken when this was dropped before.
         self.take_turn()?;
-        while self.stuck.is_some() || (!done(&self.queue) && self.heir.is_none()) {
+        loop {
+            if self.stuck.is_some() {
+                Box::pin(self.wait_for_room()).await?;
+            }
+            if done(&self.queue) || self.heir.is_some() {
+                return Ok(());
+            }
             poll_fn(|cx| self.poll_events(cx, &mut timer)).await?;
-            if self.stuck.is_none() && self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
+            if self.journal.as_ref().is_some_and(Journal::waits_for_disk) {
                 self.gather().await;
             }
             self.take_turn()?;
         }
-        Ok(())
     }
 
     /// Does what follows from the events that were taken.
     fn take_turn(&mut self) -> Result<(), Failure> {
-        if self.stuck.as_ref().is_some_and(|stuck| now() < stuck.until) {
-            return Ok(());
-        }
         self.queue.set_time(now());
         if !self.taps.is_empty() {
             self.show_received();
@@ -232,9 +221,6 @@ impl Broker {
         if self.orders.as_mut().is_some_and(|orders| orders.poll_waiting(cx)) {
             self.follow_orders();
             return Poll::Ready(Ok(()));
-        }
-        if let Some(stuck) = &self.stuck {
-            return timer.poll(cx, Some(stuck.until)).map(Ok);
         }
         let backend = self.backend.poll_recv_many(cx, &mut self.events.0, BATCH);
         let frontend = self.frontend.poll_recv_many(cx, &mut self.events.1, BATCH);

@@ -29,7 +29,7 @@ impl Timer {
         Poll::Pending
     }
 
-    fn poll_due(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>, due: Instant) -> Poll<()> {
         let due = due.into();
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(due)));
         if sleep.deadline() != due {

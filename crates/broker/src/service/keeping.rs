@@ -10,7 +10,7 @@ use super::{BATCH, Broker, Failure};
 use crate::journal::{Journal, JournalError};
 use crate::queue::{Replay, Restored};
 use crate::report::JournalChange;
-use crate::timer::now;
+use crate::timer::{Timer, now};
 
 /// Between two attempts to write what there was no room for.
 const RETRY: Duration = Duration::from_secs(1);
@@ -85,6 +85,22 @@ impl Broker {
             .await;
             (before, now) = (now, count(&self.events));
         }
+    }
+
+    /// Does nothing but what it is told to, until there is room in the journal for what is to be kept.
+    pub(super) async fn wait_for_room(&mut self) -> Result<(), Failure> {
+        let mut timer = Timer::default();
+        while let Some(until) = self.stuck.as_ref().map(|stuck| stuck.until) {
+            poll_fn(|cx| {
+                while self.orders.as_mut().is_some_and(|orders| orders.poll_waiting(cx)) {
+                    self.follow_orders();
+                }
+                timer.poll_due(cx, until)
+            })
+            .await;
+            self.take_turn()?;
+        }
+        Ok(())
     }
 
     /// A journal that has grown long is begun anew. One that cannot be is as good as it was.

@@ -1,10 +1,10 @@
-//! A broker that leaves all to another one.
+//! A broker that ends, or leaves all to another one.
 
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::{BATCH, Broker, Failure, Outcome};
 use crate::handover::Handover;
@@ -17,14 +17,13 @@ impl Broker {
     pub(super) async fn hand_over(mut self, heir: oneshot::Sender<Handover>) -> Outcome {
         let listeners =
             tokio::join!(self.frontend.detach_listeners(), self.backend.detach_listeners());
-        loop {
-            // Otherwise nobody else has a turn from here on: what is received by now is the last.
-            if let Some(stuck) = &self.stuck {
-                sleep_until(stuck.until.into()).await;
-            } else if !self.receive_last() {
-                break;
+        // Nobody else has a turn from here on, unless there is no room in the journal: what is received by now is the last.
+        while self.receive_last() {
+            let mut done = self.take_turn();
+            if done.is_ok() && self.stuck.is_some() {
+                done = self.wait_for_room().await;
             }
-            if let Err(failure) = self.take_turn() {
+            if let Err(failure) = done {
                 return self.outcome(Some(failure));
             }
         }
@@ -35,6 +34,24 @@ impl Broker {
         let handover = Handover::new(estate, is_kept, listeners.into(), frontend, backend);
         // Who has asked may be gone, and all is closed.
         let _ = heir.send(handover);
+        outcome
+    }
+
+    /// Waits for what workers have, and closes both sockets.
+    pub(super) async fn end(mut self, mut failure: Option<Failure>) -> Outcome {
+        if failure.is_none() {
+            self.queue.drain();
+            let drain = self.drain;
+            // Too late or done, what is left is told below.
+            let drained = timeout(drain, self.carry(|queue| queue.in_flight() == 0)).await;
+            failure = drained.unwrap_or(Ok(())).err();
+            if failure.is_none() && self.journal.is_some() {
+                failure = self.keep_last().await.err();
+            }
+            failure = failure.or_else(|| self.stuck.take().map(|stuck| stuck.error.into()));
+        }
+        let outcome = self.outcome(failure);
+        tokio::join!(self.frontend.close(), self.backend.close());
         outcome
     }
 
