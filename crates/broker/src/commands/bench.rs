@@ -240,7 +240,7 @@ fn tell(options: &Bench, load: &Load) -> Result<ExitCode, Box<dyn Error>> {
         show(&outcome);
     }
     if let Some(trouble) = load.trouble.as_ref().filter(|_| outcome.unanswered > 0) {
-        note(trouble);
+        note(format_args!("what went wrong last: {trouble}"));
     }
     let all_answered = outcome.answered > 0 && outcome.unanswered == 0;
     Ok(if all_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -54,112 +54,23 @@ impl Queues {
     }
 }
 
-#[test]
-fn a_queue_whose_journal_has_no_room_waits_for_it_and_loses_nothing() {
-    let queues = Queues::new();
-    let [frontend, backend] = ["frontend", "backend"].map(|name| queues.endpoint(name));
-    // Files of 10 or 20 KiB, by the shell.
-    let mut shell = Command::new("sh");
-    let script = "ulimit -S -f 20; exec \"$0\" \"$@\"";
-    shell
-        .args(["-c", script, env!("CARGO_BIN_EXE_broker"), "serve", "--journal", "journal"])
-        .args(["--frontend", &frontend, "--backend", &backend, "--http", "127.0.0.1:0"])
-        .current_dir(queues.directory())
-        .stderr(Stdio::piped());
-    let program = Program::spawn(&mut shell);
-    let told = program.endpoints();
-    let http = told[2].strip_prefix("http://").unwrap();
-    let worker = queues.worker("W");
-    let client = queues.client(zmq::REQ, "C", &["small"]);
-    let job = worker.recv_multipart(0).unwrap();
-    worker.send_multipart(&job, 0).unwrap();
-    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
-    // One with what is left is shorter.
-    for i in 0..200 {
-        client.send(&format!("{i:200}"), 0).unwrap();
-        let job = worker.recv_multipart(0).unwrap();
-        worker.send_multipart(&job, 0).unwrap();
-        client.recv_string(0).unwrap().unwrap();
-    }
-    client.send("small", 0).unwrap();
-    let job = worker.recv_multipart(0).unwrap();
-    let large = "x".repeat(30_000);
-    let another = queues.client(zmq::REQ, "D", &[&large]);
-    let line = program.error();
-    assert!(
-        line.starts_with("WARN  the journal ") && line.ends_with("before there is room"),
-        "{line}"
-    );
-    // What is not kept does not follow.
-    worker.send_multipart(&job, 0).unwrap();
-    assert_eq!(get(http, "/readyz"), (503, "no room for the journal, 1 worker\n".to_owned()));
-    assert!(get(http, "/metrics").1.contains("broker_journal_full 1\n"));
-    assert!(client.poll(zmq::POLLIN, 0).unwrap() == 0);
-
-    let process = Pid::from_raw(program.pid().try_into().unwrap());
-    let Rlimit { maximum, .. } = getrlimit(Resource::Fsize);
-    prlimit(process, Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
-    assert!(program.error().ends_with("there is room for the journal again"));
-    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
-    let job = worker.recv_multipart(0).unwrap();
-    assert_eq!(text(&job[2]), large);
-    // Nothing of the first attempt is left in between.
-    program.kill();
-    let program = queues.start(&[]);
-    assert!(
-        program.error().contains("going on with 0 requests that waited and 1 that a worker had")
-    );
-    worker.send_multipart(&job, 0).unwrap();
-    assert_eq!(another.recv_string(0).unwrap().unwrap(), large);
-}
-
-#[test]
-fn what_a_client_asks_when_it_has_its_reply_is_kept_by_a_queue_that_ends() {
-    let queues = Queues::new();
-    let queue = queues.start(&[]);
-    let worker = queues.worker("W");
-    let client = queues.client(zmq::REQ, "C", &["first"]);
-    let job = worker.recv_multipart(0).unwrap();
-    queue.signal(Signal::TERM);
-    assert!(queue.error().contains("stopping once no request is in flight"));
-    worker.send_multipart(job, 0).unwrap();
-    assert_eq!(frames(&client), ["first"]);
-    client.send("second", 0).unwrap();
-    assert!(
-        queue
-            .error()
-            .contains("stopped with 1 requests waiting and 0 in flight, which the journal keeps")
-    );
-    assert!(queue.wait().success());
-    drop(worker);
-    let _queue = queues.start(&[]);
-    let _next = Worker::start(&queues.endpoint("backend"), "V", Duration::ZERO);
-    assert_eq!(frames(&client), ["second"]);
-}
-
-#[test]
-fn a_queue_that_is_told_to_end_without_room_for_its_journal_says_what_is_lost() {
-    let queues = Queues::new();
-    let mut shell = Command::new("sh");
-    let script = "ulimit -S -f 1; exec \"$0\" \"$@\"";
-    let (frontend, backend) = (queues.endpoint("frontend"), queues.endpoint("backend"));
-    shell
-        .args(["-c", script, env!("CARGO_BIN_EXE_broker"), "serve", "--journal", "journal"])
-        .args(["--frontend", &frontend, "--backend", &backend, "--drain", "0.1"])
-        .current_dir(queues.directory())
-        .stderr(Stdio::piped());
-    let program = Program::spawn(&mut shell);
-    program.endpoints();
-    let _client = queues.client(zmq::REQ, "C", &[&"x".repeat(2000)]);
-    assert!(program.error().ends_with("before there is room"));
-    program.signal(Signal::TERM);
-    let said: Vec<_> = std::iter::from_fn(|| program.try_error()).collect();
-    assert!(said[1].contains("stopped with 1 requests waiting"), "{said:?}");
-    assert!(said.last().unwrap().contains("ERROR the journal "), "{said:?}");
-    assert!(!program.wait().success());
-}
-
 impl Queues {
+    /// One whose files may have so many blocks of 512 or 1024 bytes, by the shell, and its endpoints.
+    fn start_limited(&self, blocks: u32, options: &[&str]) -> (Program, Vec<String>) {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -S -f {blocks}; exec \"$0\" \"$@\"");
+        shell
+            .args(["-c", &script, env!("CARGO_BIN_EXE_broker"), "serve", "--journal", "journal"])
+            .args(["--frontend", &self.endpoint("frontend")])
+            .args(["--backend", &self.endpoint("backend")])
+            .args(options)
+            .current_dir(self.directory())
+            .stderr(Stdio::piped());
+        let program = Program::spawn(&mut shell);
+        let told = program.endpoints();
+        (program, told)
+    }
+
     /// Waits until something is in the journal: what has not arrived is not kept.
     fn wait_until_kept(&self, what: &str) {
         let start = Instant::now();
@@ -428,4 +339,90 @@ fn a_journal_that_cannot_be_begun_anew_is_told_of_and_grows_on() {
     let line = queue.error();
     assert!(line.contains("could not be begun anew, and grows on"), "{line}");
     assert_eq!(request(&queues.endpoint("frontend"), "C", &[b"x".to_vec()]), [b"x"]);
+}
+
+#[test]
+fn a_queue_whose_journal_has_no_room_waits_for_it_and_loses_nothing() {
+    let queues = Queues::new();
+    let (program, told) = queues.start_limited(20, &["--http", "127.0.0.1:0"]);
+    let http = told[2].strip_prefix("http://").unwrap();
+    let worker = queues.worker("W");
+    let client = queues.client(zmq::REQ, "C", &["small"]);
+    let job = worker.recv_multipart(0).unwrap();
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
+    // One with what is left is shorter.
+    for i in 0..200 {
+        client.send(&format!("{i:200}"), 0).unwrap();
+        let job = worker.recv_multipart(0).unwrap();
+        worker.send_multipart(&job, 0).unwrap();
+        client.recv_string(0).unwrap().unwrap();
+    }
+    client.send("small", 0).unwrap();
+    let job = worker.recv_multipart(0).unwrap();
+    let large = "x".repeat(30_000);
+    let another = queues.client(zmq::REQ, "D", &[&large]);
+    let line = program.error();
+    assert!(
+        line.starts_with("WARN  the journal ") && line.ends_with("before there is room"),
+        "{line}"
+    );
+    // What is not kept does not follow.
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(get(http, "/readyz"), (503, "no room for the journal, 1 worker\n".to_owned()));
+    assert!(get(http, "/metrics").1.contains("broker_journal_full 1\n"));
+    assert!(client.poll(zmq::POLLIN, 0).unwrap() == 0);
+
+    let process = Pid::from_raw(program.pid().try_into().unwrap());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Fsize);
+    prlimit(process, Resource::Fsize, Rlimit { current: maximum, maximum }).unwrap();
+    assert!(program.error().ends_with("there is room for the journal again"));
+    assert_eq!(client.recv_string(0).unwrap().unwrap(), "small");
+    let job = worker.recv_multipart(0).unwrap();
+    assert_eq!(text(&job[2]), large);
+    // Nothing of the first attempt is left in between.
+    program.kill();
+    let program = queues.start(&[]);
+    assert!(
+        program.error().contains("going on with 0 requests that waited and 1 that a worker had")
+    );
+    worker.send_multipart(&job, 0).unwrap();
+    assert_eq!(another.recv_string(0).unwrap().unwrap(), large);
+}
+
+#[test]
+fn what_a_client_asks_when_it_has_its_reply_is_kept_by_a_queue_that_ends() {
+    let queues = Queues::new();
+    let queue = queues.start(&[]);
+    let worker = queues.worker("W");
+    let client = queues.client(zmq::REQ, "C", &["first"]);
+    let job = worker.recv_multipart(0).unwrap();
+    queue.signal(Signal::TERM);
+    assert!(queue.error().contains("stopping once no request is in flight"));
+    worker.send_multipart(job, 0).unwrap();
+    assert_eq!(frames(&client), ["first"]);
+    client.send("second", 0).unwrap();
+    assert!(
+        queue
+            .error()
+            .contains("stopped with 1 requests waiting and 0 in flight, which the journal keeps")
+    );
+    assert!(queue.wait().success());
+    drop(worker);
+    let _queue = queues.start(&[]);
+    let _next = Worker::start(&queues.endpoint("backend"), "V", Duration::ZERO);
+    assert_eq!(frames(&client), ["second"]);
+}
+
+#[test]
+fn a_queue_that_is_told_to_end_without_room_for_its_journal_says_what_is_lost() {
+    let queues = Queues::new();
+    let (program, _) = queues.start_limited(1, &["--drain", "0.1"]);
+    let _client = queues.client(zmq::REQ, "C", &[&"x".repeat(2000)]);
+    assert!(program.error().ends_with("before there is room"));
+    program.signal(Signal::TERM);
+    let said: Vec<_> = std::iter::from_fn(|| program.try_error()).collect();
+    assert!(said[1].contains("stopped with 1 requests waiting"), "{said:?}");
+    assert!(said.last().unwrap().contains("ERROR the journal "), "{said:?}");
+    assert!(!program.wait().success());
 }
