@@ -59,10 +59,12 @@ chaos: ## A minute in which libzmq peers of the program are killed and stopped u
 	cargo build --release --locked -p broker
 	BROKER=$(TARGET)/release/broker cargo test --locked -p interop --features peers --test chaos -- --nocapture
 
-package: ## The crates can be published as they are
+package: ## The crates can be published as they are, and the program installed
 # cargo keeps what it unpacked to verify an earlier package of this version, and does not look whether it has changed.
 	rm -rf $(CARGO_REGISTRY)/src/-*/zmtp-*
 	cargo package --locked --allow-dirty -p zmtp -p broker
+	cargo install --locked --quiet --force --path crates/broker --root $(TARGET)/installed
+	$(TARGET)/installed/bin/broker --version
 
 bench: ## Half an hour against a hand-written loop and other libraries, into docs/performance.md
 	cargo build --release --locked --manifest-path bench/Cargo.toml

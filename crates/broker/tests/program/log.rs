@@ -129,6 +129,18 @@ fn peers_at_the_wrong_side_are_told_of() {
 }
 
 #[test]
+fn a_worker_that_never_says_ready_is_told_of() {
+    let place = Place::new();
+    let (program, [_, backend]) = Program::serve_at(&place, &["--adoption", "0"]);
+    let worker = socket(&zmq::Context::new(), zmq::REQ, "W");
+    worker.connect(&backend).unwrap();
+    let line = program.error();
+    let told =
+        "has been connected for ten seconds and has not said READY; it gets nothing before it does";
+    assert!(line.contains("WARN  worker W at ") && line.ends_with(told), "{line}");
+}
+
+#[test]
 fn two_workers_under_one_name_are_told_of_once_though_they_come_back_over_and_over() {
     let place = Place::new();
     let (program, [frontend, backend]) = Program::serve_at(&place, &[]);
